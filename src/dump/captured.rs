@@ -1,0 +1,428 @@
+//! Which memory contents the dump holds, and reading them by address.
+//! Sources: Memory64List (9), MemoryList (5), and the stack memory that the
+//! thread list names. A range cut off by the end of the file keeps the bytes
+//! that are there.
+
+use std::fmt;
+
+use super::bytes::{length, u32_at, u64_at};
+use super::{StreamReader, SystemInfo, Thread, stream_type};
+use crate::addr::AddressRange;
+use crate::source::Source;
+
+/// A run of captured memory: contiguous in the process and in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapturedRange {
+    /// Where it was in the process.
+    pub range: AddressRange,
+    /// Where its first byte is in the file.
+    pub offset: u64,
+}
+
+/// Why bytes cannot be had. Three different facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// The address cannot hold memory: the range wraps.
+    NotMapped,
+    /// The dump does not hold this memory.
+    NotCaptured,
+    /// The dump holds only the first `got` bytes.
+    CutShort {
+        /// How many bytes there are.
+        got: usize,
+    },
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::NotMapped => write!(f, "not an address range"),
+            ReadError::NotCaptured => write!(f, "not captured in the dump"),
+            ReadError::CutShort { got } => write!(f, "captured for {got} bytes only"),
+        }
+    }
+}
+
+/// The captured memory of the process.
+#[derive(Debug)]
+pub struct CapturedMemory<'s> {
+    source: &'s Source,
+    ranges: Vec<CapturedRange>,
+    /// Whether the dump has a memory list of either kind.
+    pub present: bool,
+    /// Bytes of all ranges together.
+    pub bytes: u64,
+    /// Bytes that the lists promise and the file does not have.
+    pub missing: u64,
+}
+
+impl<'s> CapturedMemory<'s> {
+    /// The runs, in address order, without overlaps.
+    pub fn ranges(&self) -> &[CapturedRange] {
+        &self.ranges
+    }
+
+    /// The run that holds `address`.
+    pub fn find(&self, address: u64) -> Option<&CapturedRange> {
+        let after = self.ranges.partition_point(|run| run.range.start() <= address);
+        let run = self.ranges.get(after.checked_sub(1)?)?;
+        run.range.contains(address).then_some(run)
+    }
+
+    /// Fills `buffer` from `address`, across runs that follow each other.
+    ///
+    /// # Errors
+    /// Says why not all bytes are there; those that are, are in `buffer`.
+    pub fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let mut got = 0_usize;
+        while got < buffer.len() {
+            let at = address.checked_add(length(got)).ok_or(ReadError::NotMapped)?;
+            let Some(run) = self.find(at) else { break };
+            let into = at.saturating_sub(run.range.start());
+            let left = usize::try_from(run.range.size().saturating_sub(into)).unwrap_or(usize::MAX);
+            let end = buffer.len().min(got.saturating_add(left));
+            let Some(target) = buffer.get_mut(got..end) else { break };
+            let wanted = target.len();
+            let count = self.source.read_at(run.offset.saturating_add(into), target).unwrap_or(0);
+            got = got.saturating_add(count);
+            if count < wanted {
+                break;
+            }
+        }
+        match got {
+            got if got == buffer.len() => Ok(()),
+            0 => Err(ReadError::NotCaptured),
+            got => Err(ReadError::CutShort { got }),
+        }
+    }
+
+    /// `N` bytes at `address`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn array<const N: usize>(&self, address: u64) -> Result<[u8; N], ReadError> {
+        let mut bytes = [0; N];
+        self.read(address, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// `size` bytes at `address`, or the first of them that are captured.
+    /// Never allocates more than is captured there.
+    pub fn bytes_at(&self, address: u64, size: usize) -> Vec<u8> {
+        let there = self.contiguous(address, length(size));
+        let mut bytes = vec![0; usize::try_from(there).unwrap_or(0)];
+        match self.read(address, &mut bytes) {
+            Ok(()) => bytes,
+            Err(ReadError::CutShort { got }) => {
+                bytes.truncate(got);
+                bytes
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// How many of `size` bytes from `address` on are captured without a gap.
+    pub fn contiguous(&self, address: u64, size: u64) -> u64 {
+        let mut got = 0_u64;
+        while got < size {
+            let Some(at) = address.checked_add(got) else { break };
+            let Some(run) = self.find(at) else { break };
+            got = got.saturating_add(run.range.last().saturating_sub(at)).saturating_add(1);
+        }
+        got.min(size)
+    }
+
+    /// How many bytes of `range` are captured.
+    pub fn captured_in(&self, range: AddressRange) -> u64 {
+        let first = self.ranges.partition_point(|run| run.range.last() < range.start());
+        let runs = self.ranges.get(first..).unwrap_or(&[]);
+        let inside = runs.iter().map_while(|run| run.range.intersect(range));
+        inside.fold(0, |sum, part| sum.saturating_add(part.size()))
+    }
+
+    /// A reader that keeps the page it read last: for walks over structures.
+    pub fn reader(&self) -> MemoryReader<'_, 's> {
+        MemoryReader { memory: self, page: None, bytes: Vec::new() }
+    }
+}
+
+/// Reads small values, one page at a time.
+#[derive(Debug)]
+pub struct MemoryReader<'m, 's> {
+    memory: &'m CapturedMemory<'s>,
+    page: Option<u64>,
+    bytes: Vec<u8>,
+}
+
+impl MemoryReader<'_, '_> {
+    const PAGE: u64 = 4096;
+
+    /// `N` bytes at `address`; `None` unless all are captured.
+    pub fn array<const N: usize>(&mut self, address: u64) -> Option<[u8; N]> {
+        let offset = address & Self::PAGE.wrapping_sub(1);
+        if offset.saturating_add(length(N)) > Self::PAGE {
+            return self.memory.array(address).ok();
+        }
+        let page = address.wrapping_sub(offset);
+        if self.page != Some(page) {
+            self.load(page);
+        }
+        let start = usize::try_from(offset).ok()?;
+        match self.bytes.get(start..).and_then(|bytes| bytes.first_chunk::<N>()) {
+            Some(bytes) => Some(*bytes),
+            None => self.memory.array(address).ok(),
+        }
+    }
+
+    /// The 8-bit number at `address`.
+    pub fn u8(&mut self, address: u64) -> Option<u8> {
+        self.array::<1>(address).map(u8::from_le_bytes)
+    }
+
+    /// The 16-bit number at `address`.
+    pub fn u16(&mut self, address: u64) -> Option<u16> {
+        self.array(address).map(u16::from_le_bytes)
+    }
+
+    /// The 32-bit number at `address`.
+    pub fn u32(&mut self, address: u64) -> Option<u32> {
+        self.array(address).map(u32::from_le_bytes)
+    }
+
+    /// The 64-bit number at `address`.
+    pub fn u64(&mut self, address: u64) -> Option<u64> {
+        self.array(address).map(u64::from_le_bytes)
+    }
+
+    /// A pointer of the given width at `address`.
+    pub fn pointer(&mut self, address: u64, width: super::PointerWidth) -> Option<u64> {
+        match width {
+            super::PointerWidth::Bits32 => self.u32(address).map(u64::from),
+            super::PointerWidth::Bits64 => self.u64(address),
+        }
+    }
+
+    /// Reads what is captured from the start of a page; the page counts as
+    /// empty when its first byte is not there.
+    fn load(&mut self, page: u64) {
+        self.page = Some(page);
+        self.bytes.resize(usize::try_from(Self::PAGE).unwrap_or(0), 0);
+        let got = match self.memory.read(page, &mut self.bytes) {
+            Ok(()) => self.bytes.len(),
+            Err(ReadError::CutShort { got }) => got,
+            Err(_) => 0,
+        };
+        self.bytes.truncate(got);
+    }
+}
+
+pub(super) fn read<'s>(
+    reader: &mut StreamReader<'_, 's>,
+    system: &SystemInfo,
+    threads: &[Thread],
+) -> CapturedMemory<'s> {
+    let mut builder =
+        Builder { source: reader.source, mask_width: system.width, ranges: Vec::new(), missing: 0 };
+    let full = read_memory64(reader, &mut builder);
+    let small = read_memory_list(reader, &mut builder);
+    read_stacks(reader, threads, &mut builder);
+    let (ranges, overlaps) = disjoint(builder.ranges);
+    if overlaps > 0 {
+        let kind = if full { stream_type::MEMORY64_LIST } else { stream_type::MEMORY_LIST };
+        reader.issues.add(Some(kind), None, || {
+            format!(
+                "{overlaps} captured ranges overlap others; the bytes of the lower one are used"
+            )
+        });
+    }
+    let bytes = ranges.iter().fold(0_u64, |sum, run| sum.saturating_add(run.range.size()));
+    CapturedMemory {
+        source: reader.source,
+        ranges,
+        present: full || small,
+        bytes,
+        missing: builder.missing,
+    }
+}
+
+struct Builder<'s> {
+    source: &'s Source,
+    mask_width: super::PointerWidth,
+    ranges: Vec<CapturedRange>,
+    missing: u64,
+}
+
+impl Builder<'_> {
+    /// Adds a run, clipped to the file; says what is wrong with it.
+    fn add(&mut self, address: u64, size: u64, offset: u64) -> Option<String> {
+        if size == 0 {
+            return None;
+        }
+        let address = self.mask_width.mask(address);
+        let there = self.source.len().saturating_sub(offset).min(size);
+        self.missing = self.missing.saturating_add(size.saturating_sub(there));
+        match AddressRange::new(address, there) {
+            Some(range) => self.ranges.push(CapturedRange { range, offset }),
+            None if there > 0 => {
+                return Some(format!("range of {size:#x} bytes at {address:#x} wraps; left out"));
+            }
+            None => {}
+        }
+        (there < size)
+            .then(|| format!("range at {address:#x}: the file has {there:#x} of {size:#x} bytes"))
+    }
+}
+
+fn read_memory64(reader: &mut StreamReader<'_, '_>, builder: &mut Builder<'_>) -> bool {
+    const KIND: u32 = stream_type::MEMORY64_LIST;
+    let Some(stream) = reader.stream(KIND) else { return false };
+    let (Some(promised), Some(base)) = (u64_at(stream.bytes, 0), u64_at(stream.bytes, 8)) else {
+        reader.issue(KIND, stream.offset, || "too short for the list's header of 16 bytes".into());
+        return false;
+    };
+    let records = stream.bytes.get(16..).unwrap_or(&[]).as_chunks::<16>().0;
+    let taken = records.len().min(reader.limits.entries).min(super::bytes::index(promised));
+    if length(taken) < promised {
+        reader.issue(KIND, stream.offset, || {
+            format!("the list promises {promised} ranges, {taken} are there and used")
+        });
+    }
+    let missing_before = builder.missing;
+    let mut cut = 0_u64;
+    let mut offset = base;
+    builder.ranges.reserve(taken);
+    for (at, record) in records.iter().take(taken).enumerate() {
+        let (address, size) = (u64_at(record, 0).unwrap_or(0), u64_at(record, 8).unwrap_or(0));
+        let wrong = builder.add(address, size, offset);
+        if wrong.is_some() && builder.missing == missing_before {
+            let place =
+                stream.offset.saturating_add(length(at.saturating_mul(16))).saturating_add(16);
+            reader.issue(KIND, place, || wrong.unwrap_or_default());
+        } else if wrong.is_some() {
+            cut = cut.saturating_add(1);
+        }
+        offset = offset.saturating_add(size);
+    }
+    if cut > 0 {
+        let missing = builder.missing.saturating_sub(missing_before);
+        reader.issue(KIND, stream.offset, || {
+            format!("the file is cut: {missing} bytes of {cut} captured ranges are missing")
+        });
+    }
+    true
+}
+
+fn read_memory_list(reader: &mut StreamReader<'_, '_>, builder: &mut Builder<'_>) -> bool {
+    const KIND: u32 = stream_type::MEMORY_LIST;
+    let Some(stream) = reader.stream(KIND) else { return false };
+    let Some(list) = super::list_of::<16>(&stream, reader, KIND) else { return false };
+    for (place, record) in list.records {
+        let field = |at| u32_at(record, at).unwrap_or(0);
+        let address = u64_at(record, 0).unwrap_or(0);
+        if let Some(wrong) = builder.add(address, field(8).into(), field(12).into()) {
+            reader.issue(KIND, place, || wrong);
+        }
+    }
+    true
+}
+
+/// Full dumps leave the offset 0 and have the stack in the memory list;
+/// Breakpad and Crashpad list it in both places. A descriptor that covers
+/// captured bytes adds nothing.
+fn read_stacks(reader: &mut StreamReader<'_, '_>, threads: &[Thread], builder: &mut Builder<'_>) {
+    let known = builder.ranges.len();
+    builder.ranges.sort_unstable_by_key(|run| run.range.start());
+    let mut found = Vec::new();
+    for thread in threads {
+        let (address, size) = thread.stack;
+        if thread.stack_offset == 0 || size == 0 {
+            continue;
+        }
+        let address = builder.mask_width.mask(address);
+        let runs = builder.ranges.get(..known).unwrap_or(&[]);
+        let after = runs.partition_point(|run| run.range.start() <= address);
+        let before = after.checked_sub(1).and_then(|at| runs.get(at));
+        if before.is_some_and(|run| run.range.contains(address)) {
+            continue;
+        }
+        found.push((thread.id, address, size, thread.stack_offset));
+    }
+    for (id, address, size, offset) in found {
+        if let Some(wrong) = builder.add(address, size, offset) {
+            reader.issue(stream_type::THREAD_LIST, offset, || {
+                format!("stack of thread {id}: {wrong}")
+            });
+        }
+    }
+}
+
+/// Sorts runs and removes overlaps, the lower run keeping its bytes; counts
+/// the runs that lost some.
+fn disjoint(mut ranges: Vec<CapturedRange>) -> (Vec<CapturedRange>, u64) {
+    let clean = ranges.is_sorted_by(|a, b| a.range.last() < b.range.start());
+    if clean {
+        return (ranges, 0);
+    }
+    ranges.sort_unstable_by_key(|run| (run.range.start(), std::cmp::Reverse(run.range.last())));
+    let mut overlaps = 0_u64;
+    let mut out: Vec<CapturedRange> = Vec::with_capacity(ranges.len());
+    for run in ranges {
+        let Some(previous) = out.last() else {
+            out.push(run);
+            continue;
+        };
+        let free = previous.range.last().saturating_add(1);
+        if run.range.start() >= free {
+            out.push(run);
+            continue;
+        }
+        let repeats = run.range == previous.range && run.offset == previous.offset;
+        if !repeats {
+            overlaps = overlaps.saturating_add(1);
+        }
+        let skipped = free.saturating_sub(run.range.start());
+        if let Some(range) = AddressRange::spanning(free, run.range.last())
+            && range.start() > previous.range.last()
+        {
+            out.push(CapturedRange { range, offset: run.offset.saturating_add(skipped) });
+        }
+    }
+    (out, overlaps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(start: u64, size: u64, offset: u64) -> CapturedRange {
+        CapturedRange { range: AddressRange::new(start, size).unwrap(), offset }
+    }
+
+    #[test]
+    fn overlaps_keep_every_address_once() {
+        let (out, overlaps) =
+            disjoint(vec![run(0x2000, 0x1000, 50), run(0x1000, 0x1800, 0), run(0x1000, 0x1800, 0)]);
+        assert_eq!(out, [run(0x1000, 0x1800, 0), run(0x2800, 0x800, 50 + 0x800)]);
+        assert_eq!(overlaps, 1);
+    }
+
+    #[test]
+    fn reads_cross_runs_and_say_where_they_end() {
+        let source = Source::from_bytes((0..=255).collect::<Vec<u8>>());
+        let memory = CapturedMemory {
+            source: &source,
+            ranges: vec![run(0x1000, 16, 0), run(0x1010, 16, 100)],
+            present: true,
+            bytes: 32,
+            missing: 0,
+        };
+        let mut buffer = [0; 4];
+        memory.read(0x100e, &mut buffer).unwrap();
+        assert_eq!(buffer, [14, 15, 100, 101]);
+        assert_eq!(memory.read(0x101e, &mut buffer), Err(ReadError::CutShort { got: 2 }));
+        assert_eq!(memory.read(0x2000, &mut buffer), Err(ReadError::NotCaptured));
+        assert_eq!(memory.reader().u32(0x100e), Some(u32::from_le_bytes([14, 15, 100, 101])));
+        assert_eq!(memory.bytes_at(0x1010, 1 << 40).len(), 16);
+        assert_eq!(memory.captured_in(AddressRange::new(0x1008, 16).unwrap()), 16);
+    }
+}

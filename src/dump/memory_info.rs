@@ -1,0 +1,126 @@
+//! The region records. Source: MINIDUMP_MEMORY_INFO_LIST (16): a header of 16
+//! bytes or more, then entries of 48 bytes or more. The records stay in the
+//! file; a million of them are never copied.
+
+use super::bytes::{index, length, u32_at, u64_at};
+use super::{StreamReader, SystemInfo, stream_type};
+
+const ENTRY: usize = 48;
+
+/// One MINIDUMP_MEMORY_INFO, as it stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawRegion {
+    /// First address; sign-extended above 2 GiB in some 32-bit dumps.
+    pub base: u64,
+    /// First address of the allocation; undefined for free regions.
+    pub allocation_base: u64,
+    /// PAGE_* at the time of the allocation.
+    pub allocation_protect: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// MEM_COMMIT 0x1000, MEM_RESERVE 0x2000, MEM_FREE 0x10000.
+    pub state: u32,
+    /// PAGE_*; undefined unless committed.
+    pub protect: u32,
+    /// MEM_PRIVATE 0x20000, MEM_MAPPED 0x40000, MEM_IMAGE 0x1000000.
+    pub kind: u32,
+}
+
+/// Stream 16, its records still in the file.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryInfoList<'s> {
+    records: &'s [u8],
+    stride: usize,
+    count: usize,
+    /// Where the first record is in the file.
+    pub offset: u64,
+    /// Whether records that the header promises are missing.
+    pub cut: bool,
+}
+
+impl MemoryInfoList<'_> {
+    /// Number of records whose bytes are there.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The record at `index`.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<RawRegion> {
+        if index >= self.count {
+            return None;
+        }
+        let start = index.checked_mul(self.stride)?;
+        self.records.get(start..)?.first_chunk::<ENTRY>().map(decode)
+    }
+
+    /// All records, in file order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = RawRegion> + '_ {
+        let records = self.records.chunks_exact(self.stride).take(self.count);
+        records.filter_map(|record| record.first_chunk::<ENTRY>().map(decode))
+    }
+
+    /// Where the record at `index` is in the file.
+    pub fn record_offset(&self, index: usize) -> u64 {
+        self.offset.saturating_add(length(index.saturating_mul(self.stride)))
+    }
+}
+
+#[inline]
+fn decode(record: &[u8; ENTRY]) -> RawRegion {
+    let long = |at| u64_at(record, at).unwrap_or(0);
+    let word = |at| u32_at(record, at).unwrap_or(0);
+    RawRegion {
+        base: long(0),
+        allocation_base: long(8),
+        allocation_protect: word(16),
+        size: long(24),
+        state: word(32),
+        protect: word(36),
+        kind: word(40),
+    }
+}
+
+pub(super) fn read<'s>(
+    reader: &mut StreamReader<'_, 's>,
+    _system: &SystemInfo,
+) -> Option<MemoryInfoList<'s>> {
+    const KIND: u32 = stream_type::MEMORY_INFO_LIST;
+    let stream = reader.stream(KIND)?;
+    let (Some(header), Some(stride), Some(promised)) =
+        (u32_at(stream.bytes, 0), u32_at(stream.bytes, 4), u64_at(stream.bytes, 8))
+    else {
+        reader.issue(KIND, stream.offset, || {
+            format!("{} bytes are too short for the list's header of 16", stream.bytes.len())
+        });
+        return None;
+    };
+    let (header, stride) = (index(header), index(stride));
+    if stride < ENTRY || header < 16 {
+        reader.issue(KIND, stream.offset, || {
+            format!("header of {header} and entries of {stride} bytes: at least 16 and 48 are needed; the list is not used")
+        });
+        return None;
+    }
+    let records = stream.bytes.get(header..).unwrap_or(&[]);
+    let there = records.len().checked_div(stride).unwrap_or(0);
+    let cut = length(there) < promised;
+    if cut {
+        reader.issue(KIND, stream.offset, || {
+            format!("the list promises {promised} regions, {there} are there and used")
+        });
+    }
+    Some(MemoryInfoList {
+        records,
+        stride,
+        count: there.min(index(promised)),
+        offset: stream.offset.saturating_add(length(header)),
+        cut,
+    })
+}

@@ -1,0 +1,56 @@
+//! Bounds on the work one dump can cause. A count in a dump is a claim about
+//! bytes; these bound what is left when the bytes are there.
+
+/// How much memory content is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Depth {
+    /// Streams only: no memory content.
+    Streams,
+    /// Also TEBs, PEBs, process parameters, image headers and heap headers.
+    #[default]
+    Headers,
+    /// Also every entry of every heap.
+    Walk,
+}
+
+impl Depth {
+    /// The word on the command line and in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Depth::Streams => "streams",
+            Depth::Headers => "headers",
+            Depth::Walk => "walk",
+        }
+    }
+}
+
+/// Bounds for one dump. The defaults are far above what a real dump needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How much memory content to read.
+    pub depth: Depth,
+    /// Directory entries read. Breakpad's reader stops at 128; real dumps
+    /// have about 20.
+    pub streams: usize,
+    /// Records taken from one list-like stream, other than the region list.
+    pub entries: usize,
+    /// Bytes of one string or text stream.
+    pub text_bytes: usize,
+    /// Heaps looked at in one process.
+    pub heaps: usize,
+    /// Links followed in one list of a structure in the dumped memory.
+    pub links: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            depth: Depth::Headers,
+            streams: 4_096,
+            entries: 4_000_000,
+            text_bytes: 64 << 20,
+            heaps: 4_096,
+            links: 1_000_000,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A file mapped for its streams and read by position for its contents.
+//! The only `unsafe` of the crate.
+
+use std::fs::File;
+use std::io;
+
+use memmap2::Mmap;
+
+/// A mapped file, and the handle for positioned reads of it.
+#[derive(Debug)]
+pub(super) struct MappedFile {
+    map: Mmap,
+    file: File,
+}
+
+impl MappedFile {
+    /// Maps the whole of `file` for reading.
+    #[allow(unsafe_code)]
+    pub(super) fn map(file: File) -> io::Result<MappedFile> {
+        // SAFETY: the map is read-only and private to this process. Another
+        // process that truncates the file while it is open can still end us
+        // with SIGBUS; SECURITY.md says so, and runs over many files use
+        // positioned reads instead.
+        let map = unsafe { Mmap::map(&file)? };
+        Ok(MappedFile { map, file })
+    }
+
+    /// The mapped bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// Fills `buffer` from `offset`; fewer bytes at the end of the file.
+    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0_usize;
+        while let Some(rest) = buffer.get_mut(done..) {
+            let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
+            match read_once(&self.file, rest, at) {
+                Ok(0) => break,
+                Ok(count) => done = done.saturating_add(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+}
+
+#[cfg(unix)]
+fn read_once(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_once(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
