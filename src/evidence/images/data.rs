@@ -58,7 +58,7 @@ pub(super) fn gather(
         let (range, memory_type) = (candidate.range, candidate.memory_type);
         let Some(Header::Pe(header)) = headers.header(range.start()) else { continue };
         let layout = layout(&header, range, headers);
-        let (kind, name) = match memory_type {
+        let (kind, usage) = match memory_type {
             MemoryType::Mapped => (RegionKind::MappedFile, "PE file mapped as data"),
             _ => (RegionKind::Private, "PE image in private memory"),
         };
@@ -70,18 +70,18 @@ pub(super) fn gather(
         evidence.claim(Claim {
             range,
             kind: Some(kind),
-            usage: Use::Named(name),
+            usage: Use::Named(usage),
             subject: Subject::None,
             confidence: Confidence::Derived,
             source: EvidenceSource::Signature,
             detail: Detail::Words(detail),
         });
-        let name = name(&header, range, layout, headers);
+        let own_name = name(&header, range, layout, headers);
         evidence.data_images.push(DataImage {
             range,
             memory_type,
             layout,
-            name: name.unwrap_or_default(),
+            name: own_name.unwrap_or_default(),
             header: header.facts,
         });
     }

@@ -49,7 +49,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<PeHeader> {
         return None;
     }
     let optional = nt_headers.get(24..)?;
-    let (image_base, directories) = match u16_at(optional, 0)? {
+    let (image_base, directories): (u64, usize) = match u16_at(optional, 0)? {
         0x10b => (u64::from(u32_at(optional, 28)?), 96),
         0x20b => (u64_at(optional, 24)?, 112),
         _ => return None,
