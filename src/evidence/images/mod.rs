@@ -17,6 +17,7 @@ mod pe;
 mod runs;
 mod unlisted;
 
+pub(super) use maps::is_line_of_image;
 pub use data::{DataImage, DataLayout};
 
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
