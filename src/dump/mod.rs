@@ -47,7 +47,7 @@ pub use exception::Exception;
 pub use handles::{Handle, HandleData};
 pub use linux::LinuxDump;
 pub use linux_maps::{LinuxMap, LinuxMaps};
-pub use memory_info::{MemoryInfoList, RawRegion};
+pub use memory_info::{MemoryInfoList, RawRegion, RawRegions};
 pub use misc::ProcessInfo;
 pub use modules::{FunctionTable, Module, ModuleList, UnloadedModule};
 pub use notes::{Annotation, Notes};
