@@ -63,8 +63,10 @@ pub struct Sweep<'m, 's> {
     /// The first byte of `region` that no piece has given yet.
     at: u64,
     active: Active,
-    /// One past the last free byte, and up to where that run is unusable.
-    free_run: Option<(u64, u64)>,
+    /// One past the last byte of the free run so far.
+    free_end: u64,
+    /// Up to where that run is unusable.
+    unusable: u64,
 }
 
 /// The pieces of `map` under `claims`.
@@ -83,7 +85,8 @@ pub fn sweep<'m, 's>(map: &'m RegionMap<'s>, claims: &'m [Claim]) -> Sweep<'m, '
         region: None,
         at: 0,
         active: Active::default(),
-        free_run: None,
+        free_end: 0,
+        unusable: 0,
     }
 }
 
@@ -98,32 +101,58 @@ impl Iterator for Sweep<'_, '_> {
 
     #[inline]
     fn next(&mut self) -> Option<Piece> {
-        let region = match self.region {
-            Some(region) => region,
-            None => {
-                let region = self.regions.next()?;
-                self.at = region.range.start();
-                let unclaimed = self.active.is_empty() && self.next_start > region.range.last();
-                if unclaimed && self.unusable_until(&region) <= self.at {
-                    return Some(Piece {
-                        range: region.range,
-                        region,
-                        kind: base_kind(&region),
-                        winner: None,
-                        confidence: base_confidence(&region, self.map.gap_meaning),
-                    });
-                }
-                self.region = Some(region);
-                region
-            }
-        };
-        let answer = self.answer(region);
-        let range = AddressRange::spanning(self.at, answer.last)?;
-        match answer.last.checked_add(1).filter(|next| *next <= region.range.last()) {
-            Some(next) => self.at = next,
-            None => self.region = None,
+        if let Some(region) = self.region.take() {
+            return self.next_of(region);
         }
-        let Answer { kind, winner, confidence, .. } = answer;
+        let region = self.regions.next()?;
+        let range = region.range;
+        self.at = range.start();
+        if !self.is_quiet(range) {
+            return self.next_of(region);
+        }
+        let unusable = self.unusable_until(&region);
+        if unusable <= range.start() {
+            return Some(self.plain(region, range, base_kind(&region)));
+        }
+        let head = AddressRange::ordered(range.start(), range.last().min(unusable - 1));
+        self.leave(region, head.last());
+        Some(self.plain(region, head, RegionKind::Unusable))
+    }
+}
+
+impl Sweep<'_, '_> {
+    /// Whether no claim touches a range that begins where the sweep is.
+    #[inline]
+    fn is_quiet(&self, range: AddressRange) -> bool {
+        self.active.is_empty() && self.next_start > range.last()
+    }
+
+    /// A piece that only the region's own state and type speak for.
+    #[inline]
+    fn plain(&self, region: Region, range: AddressRange, kind: RegionKind) -> Piece {
+        let confidence = base_confidence(&region, self.map.gap_meaning);
+        Piece { range, region, kind, winner: None, confidence }
+    }
+
+    /// Keeps the rest of `region` after `last` for the next piece.
+    #[inline]
+    fn leave(&mut self, region: Region, last: u64) {
+        if last < region.range.last() {
+            self.at = last + 1;
+            self.region = Some(region);
+        }
+    }
+
+    /// The next piece of `region`, from where the sweep is.
+    fn next_of(&mut self, region: Region) -> Option<Piece> {
+        let rest = AddressRange::spanning(self.at, region.range.last())?;
+        let unusable = self.unusable_until(&region);
+        if self.is_quiet(rest) && unusable <= self.at {
+            return Some(self.plain(region, rest, base_kind(&region)));
+        }
+        let Answer { last, kind, winner, confidence } = self.answer(region);
+        let range = AddressRange::spanning(self.at, last)?;
+        self.leave(region, last);
         Some(Piece { range, region, kind, winner, confidence })
     }
 }
@@ -191,13 +220,11 @@ impl Sweep<'_, '_> {
             return 0;
         }
         let (start, end) = (region.range.start(), region.range.end());
-        if self.free_run.is_none_or(|(run_end, _)| run_end != start && run_end != end) {
-            let granule = start.checked_next_multiple_of(GRANULARITY).unwrap_or(start);
-            self.free_run = Some((end, granule));
+        if self.free_end != start && self.free_end != end {
+            self.unusable = start.checked_next_multiple_of(GRANULARITY).unwrap_or(start);
         }
-        let until = self.free_run.map_or(0, |(_, until)| until);
-        self.free_run = Some((end, until));
-        until
+        self.free_end = end;
+        self.unusable
     }
 }
 

@@ -112,7 +112,7 @@ impl<'s> RegionMap<'s> {
         match &self.regions {
             Regions::Records(list) => {
                 let raw = list.get(index)?;
-                Region::from_record(&raw, index, raw.base)
+                Some(Region::from_sound_record(&raw, index))
             }
             Regions::Owned(regions) => regions.get(index).copied(),
         }
@@ -125,7 +125,8 @@ impl<'s> RegionMap<'s> {
             Regions::Records(list) => Listed::Records(list.iter().enumerate()),
             Regions::Owned(regions) => Listed::Owned(regions.iter()),
         };
-        RegionIter { map: self, regions, at: self.range.map(AddressRange::start), held: None }
+        let at = self.range.map_or(0, AddressRange::start);
+        RegionIter { map: self, regions, at, started: false, held: None }
     }
 
     /// The region that holds `address`, or the gap around it; `None` outside
@@ -209,8 +210,9 @@ impl<'s> RegionMap<'s> {
 pub struct RegionIter<'m, 's> {
     map: &'m RegionMap<'s>,
     regions: Listed<'m>,
-    /// The first address not yet given; `None` after the top of the space.
-    at: Option<u64>,
+    /// The first address not yet given; 0 again after the top of the space.
+    at: u64,
+    started: bool,
     /// The region after a gap.
     held: Option<Region>,
 }
@@ -229,7 +231,7 @@ impl Iterator for Listed<'_> {
         match self {
             Listed::Records(records) => {
                 let (index, raw) = records.next()?;
-                Region::from_record(&raw, index, raw.base)
+                Some(Region::from_sound_record(&raw, index))
             }
             Listed::Owned(regions) => regions.next().copied(),
         }
@@ -241,35 +243,40 @@ impl Iterator for RegionIter<'_, '_> {
 
     #[inline]
     fn next(&mut self) -> Option<Region> {
-        let at = self.at?;
         let region = if self.held.is_none() { self.regions.next() } else { self.held.take() };
         if let Some(region) = region
-            && region.range.start() == at
+            && region.range.start() == self.at
         {
-            self.at = region.range.last().checked_add(1);
-            return Some(region);
+            return Some(self.give(region));
         }
         self.held = region;
-        if let Some(gap) = self.gap_before(at) {
-            self.at = gap.last().checked_add(1);
-            return Some(self.map.gap(gap));
+        if let Some(gap) = self.gap() {
+            return Some(self.give(self.map.gap(gap)));
         }
         let region = self.held.take()?;
-        self.at = region.range.last().checked_add(1);
-        Some(region)
+        Some(self.give(region))
     }
 }
 
 impl RegionIter<'_, '_> {
+    #[inline]
+    fn give(&mut self, region: Region) -> Region {
+        self.at = region.range.last().wrapping_add(1);
+        self.started = true;
+        region
+    }
+
     /// The bytes from `at` to the region held back, or to the end of the
     /// range. Rebuilt maps have no gaps: nobody knows how far they go.
     #[cold]
-    fn gap_before(&self, at: u64) -> Option<AddressRange> {
+    fn gap(&self) -> Option<AddressRange> {
         let range = self.map.range.filter(|_| self.map.knows_free())?;
+        let over = self.started && self.at == 0;
         let last = match self.held {
+            _ if over => return None,
             Some(region) => region.range.start().checked_sub(1)?,
             None => range.last(),
         };
-        AddressRange::spanning(at, last.min(range.last()))
+        AddressRange::spanning(self.at, last.min(range.last()))
     }
 }
