@@ -1,0 +1,306 @@
+//! Claims and regions become answers: one kind for every byte, its evidence
+//! with the winner first, the losers kept. A lazy sweep in address order:
+//! O((regions + claims) log claims), nothing stored per region.
+//!
+//! Claims nest before they compete. The region's own state and type are the
+//! base layer; a claim of a kind that such a region can hold refines it. Of
+//! claims of one kind the smaller is the more exact one. Of different kinds
+//! the better known wins, then the smaller, then the earlier gatherer.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+
+use crate::addr::AddressRange;
+use crate::evidence::{Claim, Confidence, RegionKind};
+use crate::map::{GapMeaning, MapSource, MemoryType, Origin, Region, RegionIter, RegionMap, State};
+
+/// Allocation granularity of Windows: free bytes below the next multiple
+/// cannot be allocated.
+const GRANULARITY: u64 = 0x1_0000;
+
+/// A run of bytes of one region with one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its bytes.
+    pub range: AddressRange,
+    /// The region or gap they lie in.
+    pub region: Region,
+    /// What they are.
+    pub kind: RegionKind,
+    /// The claim that says so, by index; `None` when only the region's own
+    /// state and type do.
+    pub winner: Option<u32>,
+    /// How it is known.
+    pub confidence: Confidence,
+}
+
+/// The claims on one piece, the winner first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Indexes of claims: at most [`Standing::KEPT`].
+    pub claims: Vec<u32>,
+    /// How many more there are.
+    pub more: u64,
+}
+
+impl Standing {
+    /// The winner and eight losers.
+    pub const KEPT: usize = 9;
+}
+
+/// Walks the pieces of a map in address order.
+#[derive(Debug)]
+pub struct Sweep<'m, 's> {
+    map: &'m RegionMap<'s>,
+    claims: &'m [Claim],
+    /// Claims by first address.
+    order: Vec<u32>,
+    next_claim: usize,
+    regions: RegionIter<'m, 's>,
+    region: Option<Region>,
+    /// The first byte of `region` that no piece has given yet.
+    at: u64,
+    active: Active,
+    /// One past the last free byte, and up to where that run is unusable.
+    free_run: Option<(u64, u64)>,
+}
+
+/// The pieces of `map` under `claims`.
+pub fn sweep<'m, 's>(map: &'m RegionMap<'s>, claims: &'m [Claim]) -> Sweep<'m, 's> {
+    let mut order: Vec<u32> = (0_u32..).take(claims.len()).collect();
+    let start = |id: &u32| claims.get(*id as usize).map_or(0, |claim| claim.range.start());
+    order.sort_by_key(start);
+    Sweep {
+        map,
+        claims,
+        order,
+        next_claim: 0,
+        regions: map.iter(),
+        region: None,
+        at: 0,
+        active: Active::default(),
+        free_run: None,
+    }
+}
+
+impl Iterator for Sweep<'_, '_> {
+    type Item = Piece;
+
+    #[inline]
+    fn next(&mut self) -> Option<Piece> {
+        let region = match self.region {
+            Some(region) => region,
+            None => {
+                let region = self.regions.next()?;
+                self.at = region.range.start();
+                self.region = Some(region);
+                region
+            }
+        };
+        let mut last = region.range.last();
+        let upcoming = self.next_start();
+        if !self.active.is_empty() || upcoming <= last {
+            last = last.min(self.advance_claims());
+        }
+        let mut answer = match self.active.best(&region, self.map.source) {
+            Some((kind, key)) if !self.active.is_empty() => (kind, Some(key.claim), key.confidence),
+            _ => (base_kind(&region), None, base_confidence(&region, self.map.gap_meaning)),
+        };
+        if region.state == State::Free && self.map.source == MapSource::MemoryInfo {
+            let unusable = self.unusable_until(&region);
+            if self.at < unusable {
+                last = last.min(unusable - 1);
+                answer.0 = RegionKind::Unusable;
+            }
+        }
+        let range = AddressRange::spanning(self.at, last)?;
+        match last.checked_add(1).filter(|next| *next <= region.range.last()) {
+            Some(next) => self.at = next,
+            None => self.region = None,
+        }
+        let (kind, winner, confidence) = answer;
+        Some(Piece { range, region, kind, winner, confidence })
+    }
+}
+
+impl Sweep<'_, '_> {
+    /// The claims on the piece that [`next`](Iterator::next) gave last.
+    pub fn standing(&self, piece: &Piece) -> Standing {
+        self.active.standing(piece.winner)
+    }
+
+    #[inline]
+    fn next_start(&self) -> u64 {
+        let id = self.order.get(self.next_claim);
+        let claim = id.and_then(|id| self.claims.get(*id as usize));
+        claim.map_or(u64::MAX, |claim| claim.range.start())
+    }
+
+    /// Brings the active claims up to `at`; answers the last byte up to which
+    /// they stay the same.
+    fn advance_claims(&mut self) -> u64 {
+        self.active.expire(self.at, self.claims);
+        while let Some(id) = self.order.get(self.next_claim).copied() {
+            let Some(claim) = self.claims.get(id as usize) else { break };
+            if claim.range.start() > self.at {
+                break;
+            }
+            if claim.range.last() >= self.at {
+                self.active.insert(id, claim);
+            }
+            self.next_claim += 1;
+        }
+        let change = self.next_start();
+        let until = if change > self.at { change.saturating_sub(1) } else { u64::MAX };
+        until.min(self.active.first_end())
+    }
+
+    /// Up to where the free run around `at` is unusable: the next granule
+    /// after its first byte.
+    fn unusable_until(&mut self, region: &Region) -> u64 {
+        let (start, end) = (region.range.start(), region.range.end());
+        let until = match self.free_run {
+            Some((run_end, until)) if run_end == start || run_end == end => until,
+            _ => start.checked_next_multiple_of(GRANULARITY).unwrap_or(start),
+        };
+        self.free_run = Some((end, until));
+        until
+    }
+}
+
+/// What the region's own state and type say.
+#[inline]
+fn base_kind(region: &Region) -> RegionKind {
+    match (region.state, region.memory_type) {
+        (State::Free, _) => RegionKind::Free,
+        (_, Some(MemoryType::Image)) => RegionKind::Image,
+        (_, Some(MemoryType::Mapped)) => RegionKind::Mapped,
+        (_, Some(MemoryType::Private)) => RegionKind::Private,
+        (_, None) => RegionKind::Unknown,
+    }
+}
+
+#[inline]
+fn base_confidence(region: &Region, gaps: GapMeaning) -> Confidence {
+    match region.origin {
+        Origin::Gap if gaps == GapMeaning::Free => Confidence::Fallback,
+        _ => Confidence::Recorded,
+    }
+}
+
+/// Whether a region of this state and type can hold memory of this kind. On
+/// Linux an image is made of file mappings, and of anonymous pages for .bss.
+#[inline]
+fn can_hold(region: &Region, kind: RegionKind, source: MapSource) -> bool {
+    use RegionKind::{Heap, Image, ManagedHeap, Mapped, MappedFile, Private, Shareable, Stack};
+    let linux = source == MapSource::LinuxMaps;
+    match (region.state, region.memory_type) {
+        (State::Free, _) => false,
+        (_, Some(MemoryType::Image)) => kind == Image,
+        (_, Some(MemoryType::Mapped)) => {
+            matches!(kind, Mapped | MappedFile | Shareable | Heap | ManagedHeap)
+                || (linux && matches!(kind, Image | Stack))
+        }
+        (_, Some(MemoryType::Private)) => {
+            matches!(kind, Private | Heap | ManagedHeap | Stack) || (linux && kind == Image)
+        }
+        (_, None) => region.origin != Origin::Gap,
+    }
+}
+
+/// How a claim stands among those of its kind: smaller first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    size: u64,
+    confidence: Confidence,
+    claim: u32,
+}
+
+impl Key {
+    fn of(id: u32, claim: &Claim) -> Key {
+        Key { size: claim.range.size(), confidence: claim.confidence, claim: id }
+    }
+
+    /// How it stands against another kind: better known first.
+    fn across(self) -> (Confidence, u64, u32) {
+        (self.confidence, self.size, self.claim)
+    }
+}
+
+const KINDS: usize = RegionKind::ALL.len();
+/// The bucket of claims without a kind.
+const REMARKS: usize = KINDS;
+
+/// The claims that cover the byte the sweep is at, by kind.
+#[derive(Debug, Default)]
+struct Active {
+    buckets: [BTreeSet<Key>; KINDS + 1],
+    ends: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+impl Active {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    fn bucket(claim: &Claim) -> usize {
+        claim.kind.map_or(REMARKS, RegionKind::index)
+    }
+
+    fn insert(&mut self, id: u32, claim: &Claim) {
+        self.buckets[Active::bucket(claim)].insert(Key::of(id, claim));
+        self.ends.push(Reverse((claim.range.last(), id)));
+    }
+
+    /// Removes the claims that end before `at`.
+    fn expire(&mut self, at: u64, claims: &[Claim]) {
+        while let Some(Reverse((last, id))) = self.ends.peek().copied() {
+            if last >= at {
+                return;
+            }
+            self.ends.pop();
+            if let Some(claim) = claims.get(id as usize) {
+                self.buckets[Active::bucket(claim)].remove(&Key::of(id, claim));
+            }
+        }
+    }
+
+    /// The last byte of the claim that ends first.
+    fn first_end(&self) -> u64 {
+        self.ends.peek().map_or(u64::MAX, |Reverse((last, _))| *last)
+    }
+
+    /// The kind that wins on this region and its best claim.
+    #[inline]
+    fn best(&self, region: &Region, source: MapSource) -> Option<(RegionKind, Key)> {
+        if self.is_empty() {
+            return None;
+        }
+        RegionKind::ALL
+            .iter()
+            .filter(|kind| can_hold(region, **kind, source))
+            .filter_map(|kind| Some((*kind, *self.buckets[kind.index()].first()?)))
+            .min_by_key(|(_, key)| key.across())
+    }
+
+    fn standing(&self, winner: Option<u32>) -> Standing {
+        let mut all: Vec<(bool, bool, Key)> = Vec::new();
+        let mut total = 0_u64;
+        for bucket in &self.buckets {
+            total += bucket.len() as u64;
+            let wins = bucket.iter().next().is_some_and(|key| Some(key.claim) == winner);
+            all.extend(
+                bucket
+                    .iter()
+                    .take(Standing::KEPT)
+                    .map(|key| (Some(key.claim) != winner, !wins, *key)),
+            );
+        }
+        all.sort_by_key(|(not_winner, other_kind, key)| (*not_winner, *other_kind, key.across()));
+        let claims: Vec<u32> =
+            all.iter().take(Standing::KEPT).map(|(_, _, key)| key.claim).collect();
+        let more = total - claims.len() as u64;
+        Standing { claims, more }
+    }
+}
