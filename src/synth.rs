@@ -176,6 +176,12 @@ impl DumpBuilder {
         DumpBuilder::with_system(Architecture::Amd64, Platform::Linux, (6, 1, 0))
     }
 
+    /// Sets the MINIDUMP_TYPE bits of the header.
+    pub fn flags(mut self, flags: u64) -> Self {
+        self.header.flags = flags;
+        self
+    }
+
     /// Sets stream 15.
     pub fn misc(mut self, misc: MiscInfo) -> Self {
         self.misc = Some(misc);
@@ -215,9 +221,7 @@ impl DumpBuilder {
     /// Adds a name to stream 24.
     pub fn thread_name(mut self, id: u32, name: impl Into<Name>) -> Self {
         let name = name.into();
-        self.thread_names
-            .get_or_insert_default()
-            .push(ThreadName { id, name });
+        self.thread_names.get_or_insert_default().push(ThreadName { id, name });
         self
     }
 
@@ -332,9 +336,8 @@ impl DumpBuilder {
     pub fn linux_auxv(self, pairs: &[(u64, u64)]) -> Self {
         let size = self.architecture().pointer_size();
         let words = pairs.iter().chain(&[(0, 0)]).flat_map(|&(a, b)| [a, b]);
-        let bytes: Vec<u8> = words
-            .flat_map(|word| word.to_le_bytes().into_iter().take(size))
-            .collect();
+        let bytes: Vec<u8> =
+            words.flat_map(|word| word.to_le_bytes().into_iter().take(size)).collect();
         self.raw(stream::LINUX_AUXV, bytes)
     }
 
@@ -351,12 +354,7 @@ impl DumpBuilder {
         for memory in self.memory.iter_mut().chain(&mut self.memory64).flatten() {
             sign_extend(&mut memory.base);
         }
-        for thread in self
-            .threads
-            .iter_mut()
-            .chain(&mut self.threads_ex)
-            .flatten()
-        {
+        for thread in self.threads.iter_mut().chain(&mut self.threads_ex).flatten() {
             sign_extend(&mut thread.teb);
             match &mut thread.stack {
                 Stack::None => {}

@@ -22,10 +22,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(order: ByteOrder) -> Self {
-        Record {
-            bytes: Vec::new(),
-            order,
-        }
+        Record { bytes: Vec::new(), order }
     }
 
     pub(super) fn u8(&mut self, value: u8) -> &mut Self {
@@ -133,11 +130,7 @@ pub(super) struct Out {
 impl Out {
     /// An image whose first `reserved` bytes (header and directory) are filled in at the end.
     pub(super) fn new(order: ByteOrder, reserved: usize) -> Self {
-        Out {
-            bytes: vec![0; reserved],
-            order,
-            after_stream: Vec::new(),
-        }
+        Out { bytes: vec![0; reserved], order, after_stream: Vec::new() }
     }
 
     pub(super) fn record(&self) -> Record {
@@ -154,19 +147,12 @@ impl Out {
         let rva = self.next_rva();
         self.bytes.resize(rva, 0);
         self.bytes.extend_from_slice(bytes);
-        Location {
-            size: bytes.len() as u32,
-            rva: rva as u32,
-        }
+        Location { size: bytes.len() as u32, rva: rva as u32 }
     }
 
     /// Appends nothing and says "absent" when there are no bytes.
     pub(super) fn put_some(&mut self, bytes: &[u8]) -> Location {
-        if bytes.is_empty() {
-            Location::default()
-        } else {
-            self.put(bytes)
-        }
+        if bytes.is_empty() { Location::default() } else { self.put(bytes) }
     }
 
     /// Appends a MINIDUMP_STRING (u32 byte length, UTF-16, NUL not counted) and returns its offset.
@@ -204,10 +190,7 @@ pub(super) struct Canvas {
 
 impl Canvas {
     pub(super) fn new(size: usize, pointer: usize) -> Self {
-        Canvas {
-            bytes: vec![0; size],
-            pointer,
-        }
+        Canvas { bytes: vec![0; size], pointer }
     }
 
     pub(super) fn set(&mut self, offset: usize, bytes: &[u8]) -> &mut Self {

@@ -46,12 +46,7 @@ pub struct Registers {
 impl Registers {
     /// Registers with the frame pointer 0x40 above the stack pointer.
     pub fn new(instruction: u64, stack: u64) -> Self {
-        Registers {
-            instruction,
-            stack,
-            frame: stack.wrapping_add(0x40),
-            link: 0,
-        }
+        Registers { instruction, stack, frame: stack.wrapping_add(0x40), link: 0 }
     }
 
     /// The CONTEXT of an architecture: 716 bytes on x86, 1232 on x86-64, 912 on ARM64, 796 on Breakpad's

@@ -73,21 +73,11 @@ fn shape(stream_type: u32) -> Option<Shape> {
         stream::MEMORY_LIST => plain(16),
         stream::THREAD_EX_LIST => plain(64),
         stream::THREAD_NAMES => plain(12),
-        stream::MEMORY64_LIST => Shape {
-            header: 16,
-            count_bytes: 8,
-            ..plain(16)
-        },
+        stream::MEMORY64_LIST => Shape { header: 16, count_bytes: 8, ..plain(16) },
         stream::HANDLE_DATA => sized(16, 40),
-        stream::FUNCTION_TABLE => Shape {
-            count_at: 16,
-            ..sized(24, 32)
-        },
+        stream::FUNCTION_TABLE => Shape { count_at: 16, ..sized(24, 32) },
         stream::UNLOADED_MODULE_LIST => sized(12, 24),
-        stream::MEMORY_INFO_LIST => Shape {
-            count_bytes: 8,
-            ..sized(16, 48)
-        },
+        stream::MEMORY_INFO_LIST => Shape { count_bytes: 8, ..sized(16, 48) },
         stream::THREAD_INFO_LIST => sized(12, 64),
         stream::TOKEN => Shape {
             count_at: 4,
@@ -105,10 +95,7 @@ impl Damage {
         match self {
             Damage::Cut(size) => bytes.truncate(*size),
             Damage::Trailing(tail) => bytes.extend_from_slice(tail),
-            Damage::Patch {
-                offset,
-                bytes: patch,
-            } => overwrite(&mut bytes, *offset, patch),
+            Damage::Patch { offset, bytes: patch } => overwrite(&mut bytes, *offset, patch),
             Damage::Count(_)
             | Damage::HeaderSize(_)
             | Damage::EntrySize(_)

@@ -28,6 +28,8 @@ pub struct Header {
     pub timestamp: u32,
     /// Flags: MINIDUMP_TYPE bits.
     pub flags: u64,
+    /// Directory entries of type 0 after the others; dbghelp writes four.
+    pub unused_entries: usize,
 }
 
 impl Default for Header {
@@ -41,12 +43,13 @@ impl Default for Header {
             checksum: 0,
             timestamp: 1_700_000_000,
             flags: 0,
+            unused_entries: 0,
         }
     }
 }
 
 /// MINIDUMP_DIRECTORY: one entry as it is in the file, damage included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DirectoryEntry {
     /// StreamType.
     pub stream_type: u32,
@@ -60,17 +63,10 @@ type Writer = fn(&Streams<'_>, &mut Out) -> Option<Vec<u8>>;
 
 /// Every stream the builder has a field for, in the order of the file.
 const WRITERS: &[(u32, Writer)] = &[
-    (stream::SYSTEM_INFO, |s, out| {
-        Some(system::write_system_info(s.dump.system.as_ref()?, out))
-    }),
-    (stream::MISC_INFO, |s, out| {
-        Some(system::write_misc_info(s.dump.misc.as_ref()?, out))
-    }),
+    (stream::SYSTEM_INFO, |s, out| Some(system::write_system_info(s.dump.system.as_ref()?, out))),
+    (stream::MISC_INFO, |s, out| Some(system::write_misc_info(s.dump.misc.as_ref()?, out))),
     (stream::SYSTEM_MEMORY_INFO, |s, out| {
-        Some(system::write_system_memory(
-            s.dump.system_memory.as_ref()?,
-            out,
-        ))
+        Some(system::write_system_memory(s.dump.system_memory.as_ref()?, out))
     }),
     (stream::PROCESS_VM_COUNTERS, |s, out| {
         Some(system::write_vm_counters(s.dump.vm_counters.as_ref()?, out))
@@ -78,57 +74,33 @@ const WRITERS: &[(u32, Writer)] = &[
     (stream::THREAD_LIST, |s, _| s.threads.clone()),
     (stream::THREAD_EX_LIST, |s, _| s.threads_ex.clone()),
     (stream::THREAD_INFO_LIST, |s, out| {
-        Some(thread::write_thread_infos(
-            s.dump.thread_infos.as_ref()?,
-            out,
-        ))
+        Some(thread::write_thread_infos(s.dump.thread_infos.as_ref()?, out))
     }),
     (stream::THREAD_NAMES, |s, out| {
-        Some(thread::write_thread_names(
-            s.dump.thread_names.as_ref()?,
-            out,
-        ))
+        Some(thread::write_thread_names(s.dump.thread_names.as_ref()?, out))
     }),
     (stream::EXCEPTION, |s, out| {
         let exception = s.dump.exception.as_ref()?;
-        Some(thread::write_exception(
-            exception,
-            s.dump.architecture(),
-            out,
-        ))
+        Some(thread::write_exception(exception, s.dump.architecture(), out))
     }),
-    (stream::MODULE_LIST, |s, out| {
-        Some(module::write_modules(s.dump.modules.as_ref()?, out))
-    }),
+    (stream::MODULE_LIST, |s, out| Some(module::write_modules(s.dump.modules.as_ref()?, out))),
     (stream::UNLOADED_MODULE_LIST, |s, out| {
         Some(module::write_unloaded(s.dump.unloaded.as_ref()?, out))
     }),
     (stream::MEMORY_INFO_LIST, |s, out| {
         Some(memory::write_memory_info(s.dump.regions.as_ref()?, out))
     }),
-    (stream::HANDLE_DATA, |s, out| {
-        Some(handle::write_handles(s.dump.handles.as_ref()?, out))
-    }),
+    (stream::HANDLE_DATA, |s, out| Some(handle::write_handles(s.dump.handles.as_ref()?, out))),
     (stream::FUNCTION_TABLE, |s, out| {
         let tables = s.dump.function_tables.as_ref()?;
         Some(handle::write_function_tables(tables, out))
     }),
-    (stream::TOKEN, |s, out| {
-        Some(handle::write_tokens(s.dump.tokens.as_ref()?, out))
-    }),
-    (stream::CRASHPAD_INFO, |s, out| {
-        Some(vendor::write_crashpad(s.dump.crashpad.as_ref()?, out))
-    }),
-    (stream::BREAKPAD_INFO, |s, out| {
-        Some(vendor::write_breakpad(s.dump.breakpad.as_ref()?, out))
-    }),
+    (stream::TOKEN, |s, out| Some(handle::write_tokens(s.dump.tokens.as_ref()?, out))),
+    (stream::CRASHPAD_INFO, |s, out| Some(vendor::write_crashpad(s.dump.crashpad.as_ref()?, out))),
+    (stream::BREAKPAD_INFO, |s, out| Some(vendor::write_breakpad(s.dump.breakpad.as_ref()?, out))),
     (stream::LINUX_DSO_DEBUG, |s, out| {
         let pointer_size = s.dump.architecture().pointer_size();
-        Some(vendor::write_dso_debug(
-            s.dump.dso_debug.as_ref()?,
-            pointer_size,
-            out,
-        ))
+        Some(vendor::write_dso_debug(s.dump.dso_debug.as_ref()?, pointer_size, out))
     }),
     (stream::MEMORY_LIST, |s, out| {
         if s.dump.memory.is_none() && s.stacks.is_empty() {
@@ -148,7 +120,7 @@ struct Streams<'a> {
 }
 
 /// A stream in the file: what it is and where, and what its directory entry says after damage.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Placed {
     stream_type: u32,
     rva: u32,
@@ -208,6 +180,8 @@ impl DumpBuilder {
             let bytes = memory::write_memory64_list(memory, &mut out);
             self.place(stream::MEMORY64_LIST, bytes, &mut placed, &mut out);
         }
+        let unused = std::iter::repeat_n(Placed::default(), self.header.unused_entries);
+        placed.extend(unused);
         (out, placed)
     }
 
@@ -224,19 +198,12 @@ impl DumpBuilder {
             stacks.extend(list.stacks);
             list.bytes
         });
-        Streams {
-            dump: self,
-            threads,
-            threads_ex,
-            stacks,
-        }
+        Streams { dump: self, threads, threads_ex, stacks }
     }
 
     /// Puts a stream into the file, damaged as asked if it is the first of its type.
     fn place(&self, stream_type: u32, mut bytes: Vec<u8>, placed: &mut Vec<Placed>, out: &mut Out) {
-        let first = !placed
-            .iter()
-            .any(|stream| stream.stream_type == stream_type);
+        let first = !placed.iter().any(|stream| stream.stream_type == stream_type);
         let damage: Vec<&Damage> = self
             .damage
             .iter()
@@ -250,11 +217,7 @@ impl DumpBuilder {
         let after = std::mem::take(&mut out.after_stream);
         out.bytes.extend_from_slice(&after);
 
-        let mut entry = DirectoryEntry {
-            stream_type,
-            size,
-            rva,
-        };
+        let mut entry = DirectoryEntry { stream_type, size, rva };
         for damage in &damage {
             match **damage {
                 Damage::Type(stream_type) => entry.stream_type = stream_type,
@@ -263,11 +226,7 @@ impl DumpBuilder {
                 _ => {}
             }
         }
-        let stream = Placed {
-            stream_type,
-            rva,
-            entry,
-        };
+        let stream = Placed { stream_type, rva, entry };
         placed.push(stream);
         if damage.contains(&&Damage::Duplicate) {
             placed.push(stream);
@@ -297,9 +256,7 @@ impl DumpBuilder {
             let Damage::EndOfFile(offset) = damage else {
                 return None;
             };
-            let stream = placed
-                .iter()
-                .find(|stream| stream.stream_type == *stream_type)?;
+            let stream = placed.iter().find(|stream| stream.stream_type == *stream_type)?;
             Some(stream.rva as usize + offset)
         });
         in_streams.chain(self.end_of_file).min()

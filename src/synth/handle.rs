@@ -60,10 +60,7 @@ impl Handle {
 
     /// A handle of a named object.
     pub fn named(value: u64, type_name: impl Into<Name>, object_name: impl Into<Name>) -> Self {
-        Handle {
-            object_name: object_name.into(),
-            ..Handle::new(value, type_name)
-        }
+        Handle { object_name: object_name.into(), ..Handle::new(value, type_name) }
     }
 }
 
@@ -94,9 +91,7 @@ fn write_information(chain: &[(u32, Vec<u8>)], out: &mut Out) -> u32 {
     let mut next = 0;
     for (kind, data) in chain.iter().rev() {
         let mut record = out.record();
-        record
-            .u32s(&[next, *kind, data.len() as u32 + 12])
-            .raw(data);
+        record.u32s(&[next, *kind, data.len() as u32 + 12]).raw(data);
         next = out.put(&record.bytes).rva;
     }
     next
@@ -118,9 +113,7 @@ pub struct FunctionTable {
 pub(super) fn write_function_tables(tables: &[FunctionTable], out: &mut Out) -> Vec<u8> {
     const NATIVE: usize = 0x88; // DYNAMIC_FUNCTION_TABLE as dbghelp copies it
     let mut record = out.record();
-    record
-        .u32s(&[24, 32, NATIVE as u32, 12])
-        .u32s(&[tables.len() as u32, 0]);
+    record.u32s(&[24, 32, NATIVE as u32, 12]).u32s(&[tables.len() as u32, 0]);
     for table in tables {
         let size = 32 + NATIVE + 12 * table.entries.len();
         let padding = size.next_multiple_of(8) - size;

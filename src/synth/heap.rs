@@ -57,19 +57,12 @@ pub enum BlockState {
 impl Block {
     /// An allocated block.
     pub fn busy(size: u64) -> Self {
-        Block {
-            size,
-            state: BlockState::Busy,
-            contents: Vec::new(),
-        }
+        Block { size, state: BlockState::Busy, contents: Vec::new() }
     }
 
     /// A free block.
     pub fn free(size: u64) -> Self {
-        Block {
-            state: BlockState::Free,
-            ..Block::busy(size)
-        }
+        Block { state: BlockState::Free, ..Block::busy(size) }
     }
 }
 
@@ -201,11 +194,7 @@ impl Sizes {
     }
 
     fn first_block(&self, segment: usize) -> u64 {
-        if segment == 0 {
-            self.heap_block
-        } else {
-            self.segment_block
-        }
+        if segment == 0 { self.heap_block } else { self.segment_block }
     }
 
     /// Whole block of a user size: one granule of header, at least one of contents (list links).
@@ -219,11 +208,7 @@ impl Sizes {
     }
 
     fn commit(&self, index: usize, segment: &Segment) -> u64 {
-        let blocks: u64 = segment
-            .blocks
-            .iter()
-            .map(|block| self.block(block.size))
-            .sum();
+        let blocks: u64 = segment.blocks.iter().map(|block| self.block(block.size)).sum();
         let needed = self.first_block(index) + blocks + self.range_block();
         segment.commit.max(needed).next_multiple_of(PAGE)
     }

@@ -79,10 +79,7 @@ impl Region {
 
     /// A committed view of a section, an allocation of its own.
     pub fn mapped(base: u64, size: u64, protect: u32) -> Self {
-        Region {
-            memory_type: MEM_MAPPED,
-            ..Region::commit(base, size, protect)
-        }
+        Region { memory_type: MEM_MAPPED, ..Region::commit(base, size, protect) }
     }
 
     /// Part of an image whose allocation starts at `allocation_base`.
@@ -110,10 +107,7 @@ impl Region {
 
     /// The same region as part of the allocation at `allocation_base`.
     pub fn within(self, allocation_base: u64) -> Self {
-        Region {
-            allocation_base,
-            ..self
-        }
+        Region { allocation_base, ..self }
     }
 
     /// The first address after the region; wraps at 2⁶⁴.
@@ -139,10 +133,7 @@ pub struct Memory {
 impl Memory {
     /// `bytes` at `base`.
     pub fn new(base: u64, bytes: impl Into<Vec<u8>>) -> Self {
-        Memory {
-            base,
-            bytes: bytes.into(),
-        }
+        Memory { base, bytes: bytes.into() }
     }
 
     /// The first address after the bytes; wraps at 2⁶⁴.
@@ -185,11 +176,7 @@ impl Descriptor {
     /// Puts the bytes into the file.
     pub(super) fn put(memory: &Memory, out: &mut Out) -> Self {
         let location = out.put(&memory.bytes);
-        Descriptor {
-            base: memory.base,
-            size: location.size,
-            rva: location.rva,
-        }
+        Descriptor { base: memory.base, size: location.size, rva: location.rva }
     }
 
     pub(super) fn write(self, record: &mut Record) {

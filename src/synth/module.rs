@@ -52,10 +52,7 @@ pub struct Version {
 impl Version {
     /// The same file and product version.
     pub fn new(a: u16, b: u16, c: u16, d: u16) -> Self {
-        Version {
-            file: [a, b, c, d],
-            product: [a, b, c, d],
-        }
+        Version { file: [a, b, c, d], product: [a, b, c, d] }
     }
 }
 
@@ -114,13 +111,7 @@ pub struct UnloadedModule {
 impl UnloadedModule {
     /// A module that was at `base`.
     pub fn new(name: impl Into<Name>, base: u64, size: u32) -> Self {
-        UnloadedModule {
-            base,
-            size,
-            checksum: 0,
-            timestamp: 0x5000_0000,
-            name: name.into(),
-        }
+        UnloadedModule { base, size, checksum: 0, timestamp: 0x5000_0000, name: name.into() }
     }
 }
 
@@ -147,9 +138,7 @@ pub(super) fn write_unloaded(modules: &[UnloadedModule], out: &mut Out) -> Vec<u
     record.u32s(&[12, 24, modules.len() as u32]);
     for module in modules {
         let name = out.name(&module.name);
-        record
-            .u64(module.base)
-            .u32s(&[module.size, module.checksum, module.timestamp, name]);
+        record.u64(module.base).u32s(&[module.size, module.checksum, module.timestamp, name]);
     }
     record.bytes
 }
@@ -188,11 +177,7 @@ fn write_code_view(code_view: &CodeView, out: &mut Out) -> Location {
                 .raw(pdb.as_bytes())
                 .u8(0);
         }
-        CodeView::Pdb20 {
-            signature,
-            age,
-            pdb,
-        } => {
+        CodeView::Pdb20 { signature, age, pdb } => {
             record
                 .u32s(&[u32::from_le_bytes(*b"NB10"), 0, *signature, *age])
                 .raw(pdb.as_bytes())
@@ -205,10 +190,7 @@ fn write_code_view(code_view: &CodeView, out: &mut Out) -> Location {
             record.raw(bytes);
         }
         CodeView::At { size, rva } => {
-            return Location {
-                size: *size,
-                rva: *rva,
-            };
+            return Location { size: *size, rva: *rva };
         }
     }
     out.put_some(&record.bytes)

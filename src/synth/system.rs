@@ -221,11 +221,7 @@ pub(super) fn write_misc_info(info: &MiscInfo, out: &mut Out) -> Vec<u8> {
         (info.build.is_some(), 0x100),
         (info.cookie.is_some(), 0x200),
     ];
-    let flags = bits
-        .iter()
-        .filter(|(set, _)| *set)
-        .map(|(_, bit)| bit)
-        .sum();
+    let flags = bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum();
     let (created, user, kernel) = info.times.unwrap_or_default();
     let (zone, bias, zone_name) = info.time_zone.clone().unwrap_or_default();
     let (build, debug_build) = info.build.clone().unwrap_or_default();

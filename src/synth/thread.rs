@@ -28,11 +28,7 @@ pub struct Thread {
 impl Thread {
     /// A thread without TEB, stack or context.
     pub fn new(id: u32) -> Self {
-        Thread {
-            id,
-            priority_class: 0x20,
-            ..Thread::default()
-        }
+        Thread { id, priority_class: 0x20, ..Thread::default() }
     }
 }
 
@@ -147,10 +143,7 @@ impl Exception {
 
     /// STATUS_ACCESS_VIOLATION: the instruction at `address` wrote to `target`.
     pub fn write_fault(thread_id: u32, address: u64, target: u64) -> Self {
-        Exception {
-            parameters: vec![1, target],
-            ..Exception::new(thread_id, 0xc000_0005, address)
-        }
+        Exception { parameters: vec![1, target], ..Exception::new(thread_id, 0xc000_0005, address) }
     }
 }
 
@@ -207,10 +200,7 @@ fn write_list(
             describe(&thread.backing_store, out).write(&mut record);
         }
     }
-    ThreadList {
-        bytes: record.bytes,
-        stacks,
-    }
+    ThreadList { bytes: record.bytes, stacks }
 }
 
 fn describe(stack: &Stack, out: &mut Out) -> Descriptor {

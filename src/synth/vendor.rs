@@ -107,9 +107,7 @@ pub(super) fn write_dso_debug(debug: &DsoDebug, pointer_size: usize, out: &mut O
     let mut record = out.record();
     for (address, path, dynamic) in &debug.objects {
         let path = out.utf8(path);
-        maps.pointer(*address, pointer_size)
-            .u32(path)
-            .pointer(*dynamic, pointer_size);
+        maps.pointer(*address, pointer_size).u32(path).pointer(*dynamic, pointer_size);
     }
     let maps = out.put_some(&maps.bytes);
     record.u32s(&[debug.version, maps.rva, debug.objects.len() as u32]);

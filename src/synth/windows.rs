@@ -13,6 +13,7 @@
 //! ```
 
 mod capture;
+mod contents;
 mod image;
 mod layout;
 mod space;
@@ -151,10 +152,7 @@ impl Process {
     /// of each width. `end` is that of the 32-bit half; the 64-bit view ends at 0x7fffffff0000.
     pub fn wow64() -> Self {
         let mut process = Process::new(ProcessKind::Wow64, 0x7fff_0000);
-        let native = [
-            r"C:\Windows\System32\ntdll.dll",
-            r"C:\Windows\System32\wow64.dll",
-        ];
+        let native = [r"C:\Windows\System32\ntdll.dll", r"C:\Windows\System32\wow64.dll"];
         process.images.extend(native.map(ImagePlan::x64));
         process.heaps32 = vec![Heap::new()];
         process

@@ -79,10 +79,7 @@ pub(super) fn encode(heap: &Heap, bases: &[u64], sizes: &Sizes) -> EncodedHeap {
         free_bytes: free_bytes(&segments),
         reserved: segments.iter().map(|segment| segment.reserve).sum(),
         committed: segments.iter().map(|segment| segment.commit).sum(),
-        blocks: segments
-            .into_iter()
-            .flat_map(|segment| segment.blocks)
-            .collect(),
+        blocks: segments.into_iter().flat_map(|segment| segment.blocks).collect(),
     }
 }
 
@@ -158,11 +155,7 @@ impl<'a> Image<'a> {
         // Windows leaves SegmentOffset and UnusedBytes in clear.
         let mut encoding = heap.encoding.unwrap_or_default();
         encoding[6..].fill(0);
-        Image {
-            sizes,
-            encoding,
-            parts: Vec::new(),
-        }
+        Image { sizes, encoding, parts: Vec::new() }
     }
 
     fn add(&mut self, base: u64, size: u64) {
@@ -212,16 +205,7 @@ impl<'a> Image<'a> {
         let [low, high] = size.to_le_bytes();
         let [previous_low, previous_high] = previous.to_le_bytes();
         let checksum = low ^ high ^ flags;
-        let mut bytes = [
-            low,
-            high,
-            flags,
-            checksum,
-            previous_low,
-            previous_high,
-            segment,
-            unused,
-        ];
+        let mut bytes = [low, high, flags, checksum, previous_low, previous_high, segment, unused];
         for (byte, key) in bytes.iter_mut().zip(self.encoding) {
             *byte ^= key;
         }
@@ -230,9 +214,7 @@ impl<'a> Image<'a> {
 
     fn into_memory(self) -> Vec<Memory> {
         let parts = self.parts.into_iter();
-        parts
-            .map(|(base, canvas)| Memory::new(base, canvas.bytes))
-            .collect()
+        parts.map(|(base, canvas)| Memory::new(base, canvas.bytes)).collect()
     }
 }
 
@@ -248,14 +230,7 @@ fn write_blocks(segment: &Placed<'_>, image: &mut Image<'_>) {
             BlockKind::Free => (0x00, 0),
             BlockKind::Range => (0x11, 3), // busy, last
         };
-        image.entry(
-            block.address,
-            size,
-            flags,
-            previous,
-            block.segment as u8,
-            unused,
-        );
+        image.entry(block.address, size, flags, previous, block.segment as u8, unused);
         previous = size;
         if matches!(block.kind, BlockKind::Busy | BlockKind::Free)
             && let Some(plan) = plans.next()
@@ -316,10 +291,7 @@ fn write_heap(
     image.u32(address + at(0x60, 0x98), HEAP_SIGNATURE);
     image.ptr(address + at(0x64, 0xa0), 0x10_0000); // SegmentReserve
     image.ptr(address + at(0x68, 0xa8), 0x2000); // SegmentCommit
-    image.ptr(
-        address + at(0x74, 0xc0),
-        free_bytes(segments) / sizes.granule,
-    );
+    image.ptr(address + at(0x74, 0xc0), free_bytes(segments) / sizes.granule);
 
     let counters = address + at(0x1f4, 0x238);
     let reserved: u64 = segments.iter().map(|segment| segment.reserve).sum();

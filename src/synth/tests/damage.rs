@@ -12,9 +12,7 @@ fn three_regions() -> DumpBuilder {
 
 fn entry(dump: &DumpBuilder, stream_type: u32) -> DirectoryEntry {
     let directory = dump.directory();
-    let found = directory
-        .iter()
-        .find(|entry| entry.stream_type == stream_type);
+    let found = directory.iter().find(|entry| entry.stream_type == stream_type);
     *found.expect("the stream is in the directory")
 }
 
@@ -34,9 +32,7 @@ fn claims_change_only_their_field() {
     for (damage, field) in cases {
         let dump = three_regions().damage(stream::MEMORY_INFO_LIST, damage);
         let damaged = stream_bytes(&dump, stream::MEMORY_INFO_LIST);
-        let differ: Vec<_> = (0..whole.len())
-            .filter(|&i| whole[i] != damaged[i])
-            .collect();
+        let differ: Vec<_> = (0..whole.len()).filter(|&i| whole[i] != damaged[i]).collect();
         assert!(!differ.is_empty() && differ.iter().all(|i| field.contains(i)));
     }
 }
@@ -67,23 +63,11 @@ fn padded_lists_are_readable() {
 #[test]
 fn directory_entries_lie() {
     let dump = three_regions().damage(stream::MEMORY_INFO_LIST, Damage::Rva(0x7fff_fff0));
-    assert!(
-        read(&dump)
-            .get_stream::<MinidumpMemoryInfoList<'_>>()
-            .is_err()
-    );
+    assert!(read(&dump).get_stream::<MinidumpMemoryInfoList<'_>>().is_err());
     let dump = three_regions().damage(stream::MEMORY_INFO_LIST, Damage::Type(0xbeef_0000));
-    assert!(
-        read(&dump)
-            .get_stream::<MinidumpMemoryInfoList<'_>>()
-            .is_err()
-    );
+    assert!(read(&dump).get_stream::<MinidumpMemoryInfoList<'_>>().is_err());
     let dump = three_regions().damage(stream::MEMORY_INFO_LIST, Damage::Size(16 + 48));
-    assert!(
-        read(&dump)
-            .get_stream::<MinidumpMemoryInfoList<'_>>()
-            .is_err()
-    );
+    assert!(read(&dump).get_stream::<MinidumpMemoryInfoList<'_>>().is_err());
     assert_eq!(entry(&dump, stream::MEMORY_INFO_LIST).size, 64);
 }
 
@@ -103,9 +87,7 @@ fn streams_repeat() {
 fn the_file_ends_where_asked() {
     let whole = three_regions();
     let rva = entry(&whole, stream::MEMORY_INFO_LIST).rva as usize;
-    let cut = whole
-        .clone()
-        .damage(stream::MEMORY_INFO_LIST, Damage::EndOfFile(16 + 50));
+    let cut = whole.clone().damage(stream::MEMORY_INFO_LIST, Damage::EndOfFile(16 + 50));
     assert_eq!(cut.build().len(), rva + 66);
     assert_eq!(whole.clone().truncate_at(100).build().len(), 100);
     let longer = whole.clone().append([0; 7]);
@@ -114,9 +96,7 @@ fn the_file_ends_where_asked() {
 
 #[test]
 fn full_memory_ends_the_file() {
-    let dump = DumpBuilder::windows_x64()
-        .memory64(0x1_0000, [1, 2, 3])
-        .comment_a("before");
+    let dump = DumpBuilder::windows_x64().memory64(0x1_0000, [1, 2, 3]).comment_a("before");
     assert!(dump.build().ends_with(&[1, 2, 3]));
 }
 
@@ -125,11 +105,7 @@ fn bad_names() {
     // The crate gives up the whole list for one bad name.
     let lone = Name::Units(vec![0xd800, 0x41]);
     let dump = DumpBuilder::windows_x64().module(Module::new(lone, 0x1_0000, 0x1000));
-    assert!(
-        dump.build()
-            .windows(8)
-            .any(|bytes| bytes == [4, 0, 0, 0, 0, 0xd8, 0x41, 0])
-    );
+    assert!(dump.build().windows(8).any(|bytes| bytes == [4, 0, 0, 0, 0, 0xd8, 0x41, 0]));
     assert!(read(&dump).get_stream::<MinidumpModuleList>().is_err());
     let dump = DumpBuilder::windows_x64()
         .module(Module::new("good", 0x1_0000, 0x1000))
@@ -147,9 +123,6 @@ fn high_addresses_are_sign_extended() {
         .sign_extended();
     let dump = read(&dump);
     let regions: MinidumpMemoryInfoList<'_> = dump.get_stream().unwrap();
-    let bases: Vec<_> = regions
-        .iter()
-        .map(|region| region.raw.base_address)
-        .collect();
+    let bases: Vec<_> = regions.iter().map(|region| region.raw.base_address).collect();
     assert_eq!(bases, [0xffff_ffff_9fff_0000, 0x1fff_0000]);
 }

@@ -46,11 +46,7 @@ impl Walk<'_> {
         let key = self.number(self.heap + self.at(0x50, 0x88), 8);
         let mask = self.number(self.heap + self.at(0x4c, 0x7c), 4);
         let raw = self.number(address + self.at(0, 8), 8);
-        let decoded = if mask & 0x10_0000 == 0 {
-            raw
-        } else {
-            raw ^ key
-        };
+        let decoded = if mask & 0x10_0000 == 0 { raw } else { raw ^ key };
         decoded.to_le_bytes()
     }
 
@@ -80,12 +76,7 @@ impl Walk<'_> {
             previous = u16::from_le_bytes([a, b]);
             let size = u64::from(previous) * self.at(8, 16);
             assert!(size > 0);
-            entries.push(Entry {
-                address,
-                size,
-                flags,
-                unused,
-            });
+            entries.push(Entry { address, size, flags, unused });
             address += size;
         }
         assert_eq!(address, last);
@@ -97,23 +88,14 @@ fn check(heap: Heap, mut process: Process) {
     process.heaps = vec![heap];
     let layout = process.lay_out();
     let truth = &layout.heaps[0];
-    let walk = Walk {
-        layout: &layout,
-        heap: truth.address,
-        pointer: process.kind.pointer_size() as u64,
-    };
+    let walk =
+        Walk { layout: &layout, heap: truth.address, pointer: process.kind.pointer_size() as u64 };
     let signature = walk.number(truth.address + walk.at(0x60, 0x98), 4);
     assert_eq!(signature, 0xeeff_eeff);
 
-    let entries: Vec<Entry> = walk
-        .segments()
-        .into_iter()
-        .flat_map(|s| walk.blocks(s))
-        .collect();
-    let walked: Vec<(u64, u64, bool)> = entries
-        .iter()
-        .map(|entry| (entry.address, entry.size, entry.flags & 1 == 1))
-        .collect();
+    let entries: Vec<Entry> = walk.segments().into_iter().flat_map(|s| walk.blocks(s)).collect();
+    let walked: Vec<(u64, u64, bool)> =
+        entries.iter().map(|entry| (entry.address, entry.size, entry.flags & 1 == 1)).collect();
     let expected: Vec<(u64, u64, bool)> = truth
         .blocks
         .iter()
@@ -130,10 +112,7 @@ fn check(heap: Heap, mut process: Process) {
     let free = walk.ptr(truth.address + walk.at(0x74, 0xc0)) * granule;
     assert_eq!(free, truth.free_bytes);
     let listed = walk.ring(truth.address + walk.at(0xc0, 0x150)).len();
-    let free_blocks = truth
-        .blocks
-        .iter()
-        .filter(|block| block.kind == BlockKind::Free);
+    let free_blocks = truth.blocks.iter().filter(|block| block.kind == BlockKind::Free);
     assert_eq!(listed, free_blocks.count());
     let counters = truth.address + walk.at(0x1f4, 0x238);
     assert_eq!(walk.ptr(counters), truth.reserved);
@@ -149,29 +128,18 @@ fn default_heap_can_be_walked() {
 
 #[test]
 fn heap_without_encoding_can_be_walked() {
-    let heap = Heap {
-        encoding: None,
-        ..Heap::new()
-    };
+    let heap = Heap { encoding: None, ..Heap::new() };
     check(heap, Process::x64());
 }
 
 #[test]
 fn heap_with_segments_of_every_shape_can_be_walked() {
-    let segment = |reserve, commit, blocks| Segment {
-        reserve,
-        commit,
-        blocks,
-    };
+    let segment = |reserve, commit, blocks| Segment { reserve, commit, blocks };
     let heap = Heap {
         segments: vec![
             segment(0x1_0000, 0, vec![Block::busy(1); 300]),
             segment(0x4000, 0x4000, vec![]),
-            segment(
-                0x40_0000,
-                0x30_0000,
-                vec![Block::busy(0xf000), Block::free(1)],
-            ),
+            segment(0x40_0000, 0x30_0000, vec![Block::busy(0xf000), Block::free(1)]),
         ],
         large: vec![0x8_0000, 0x10_0001],
         ..Heap::new()
@@ -185,11 +153,7 @@ fn large_blocks_are_listed_with_their_sizes() {
     let mut process = Process::x64();
     process.heaps[0].large = vec![0x8_0000];
     let layout = process.lay_out();
-    let walk = Walk {
-        layout: &layout,
-        heap: layout.heaps[0].address,
-        pointer: 8,
-    };
+    let walk = Walk { layout: &layout, heap: layout.heaps[0].address, pointer: 8 };
     let large = walk.ring(walk.heap + 0x110);
     assert_eq!(large.len(), 1);
     assert_eq!(walk.ptr(large[0] + 0x20), 0x8_1000);

@@ -8,12 +8,7 @@ use crate::synth::windows::*;
 use crate::synth::*;
 
 fn every_kind() -> [Process; 4] {
-    [
-        Process::x64(),
-        Process::arm64(),
-        Process::x86(),
-        Process::wow64(),
-    ]
+    [Process::x64(), Process::arm64(), Process::x86(), Process::wow64()]
 }
 
 /// A pointer-sized integer in the memory of the process.
@@ -38,11 +33,7 @@ fn regions_are_contiguous_from_zero() {
             assert_eq!(region.base, next, "{:?}", process.kind);
             next = region.end();
         }
-        let end = if process.kind == ProcessKind::X86 {
-            0x7fff_0000
-        } else {
-            0x7fff_ffff_0000
-        };
+        let end = if process.kind == ProcessKind::X86 { 0x7fff_0000 } else { 0x7fff_ffff_0000 };
         assert_eq!(next, end);
     }
 }
@@ -134,10 +125,7 @@ fn loader_list_is_a_ring_of_the_listed_images() {
         assert_eq!(pointer(&layout, pointer(&layout, node + 8, 8), 8), node);
         node = pointer(&layout, node, 8);
     }
-    let listed: Vec<u64> = layout.images[..2]
-        .iter()
-        .map(|image| image.module.base)
-        .collect();
+    let listed: Vec<u64> = layout.images[..2].iter().map(|image| image.module.base).collect();
     assert_eq!(bases, listed);
     assert!(layout.images.len() == 3);
 }
@@ -185,19 +173,14 @@ fn dumps_of_every_kind_and_capture_are_readable() {
             let context = thread.context(&system, None).unwrap();
             assert_eq!(context.get_stack_pointer(), layout.threads[0].stack.pointer);
             let modules: MinidumpModuleList = dump.get_stream().unwrap();
-            assert_eq!(
-                modules.main_module().unwrap().code_file(),
-                r"C:\App\app.exe"
-            );
+            assert_eq!(modules.main_module().unwrap().code_file(), r"C:\App\app.exe");
 
             let memory = match capture {
                 Capture::MapOnly => continue,
                 Capture::Small => UnifiedMemoryList::Memory(dump.get_stream().unwrap()),
                 Capture::Full => UnifiedMemoryList::Memory64(dump.get_stream().unwrap()),
             };
-            let peb = memory
-                .memory_at_address(layout.peb)
-                .expect("the PEB is captured");
+            let peb = memory.memory_at_address(layout.peb).expect("the PEB is captured");
             let offset = (layout.peb - peb.base_address()) as usize;
             let image = layout.images[0].module.base.to_le_bytes();
             let size = layout.kind.pointer_size();
@@ -245,16 +228,8 @@ fn wow64_views_differ() {
 fn allocations_go_where_they_are_told_or_find_room() {
     let layout = Process::x86()
         .allocate(Allocation::private().reserve(0x400_0000))
-        .allocate(
-            Allocation::private()
-                .at(0x10_0000)
-                .commit(0x1000, PAGE_READWRITE),
-        )
-        .allocate(
-            Allocation::mapped()
-                .commit(0x2000, PAGE_READONLY)
-                .bytes(4, *b"Actx"),
-        )
+        .allocate(Allocation::private().at(0x10_0000).commit(0x1000, PAGE_READWRITE))
+        .allocate(Allocation::mapped().commit(0x2000, PAGE_READONLY).bytes(4, *b"Actx"))
         .lay_out();
     assert_eq!(layout.allocations[1], 0x10_0000);
     let view = region_at(&layout, layout.allocations[2]);

@@ -18,6 +18,7 @@ fn header_is_written_as_given() {
             implementation: 0xa0f4,
             timestamp: 77,
             flags: 0x1826,
+            unused_entries: 4,
             ..Header::default()
         },
         ..DumpBuilder::windows_x64()
@@ -26,7 +27,7 @@ fn header_is_written_as_given() {
     assert_eq!(header.version, 0xa0f4_a793);
     assert_eq!(header.time_date_stamp, 77);
     assert_eq!(header.flags, 0x1826);
-    assert_eq!(header.stream_count, 1);
+    assert_eq!(header.stream_count, 1 + 4);
 }
 
 #[test]
@@ -35,12 +36,7 @@ fn system_info_of_every_platform() {
         (Architecture::X86, Platform::Windows, Cpu::X86, Os::Windows),
         (Architecture::Amd64, Platform::MacOs, Cpu::X86_64, Os::MacOs),
         (Architecture::Arm64, Platform::Ios, Cpu::Arm64, Os::Ios),
-        (
-            Architecture::Arm64Old,
-            Platform::Android,
-            Cpu::Arm64,
-            Os::Android,
-        ),
+        (Architecture::Arm64Old, Platform::Android, Cpu::Arm64, Os::Android),
         (Architecture::Arm, Platform::Linux, Cpu::Arm, Os::Linux),
     ];
     for (architecture, platform, cpu, os) in cases {
@@ -86,11 +82,7 @@ fn modules_with_versions_and_debug_records() {
         .module(Module {
             checksum: 7,
             version: Some(Version::new(1, 2, 3, 4)),
-            code_view: CodeView::Pdb70 {
-                guid: [0xab; 16],
-                age: 9,
-                pdb: "app.pdb".to_owned(),
-            },
+            code_view: CodeView::Pdb70 { guid: [0xab; 16], age: 9, pdb: "app.pdb".to_owned() },
             ..Module::new(r"C:\app.exe", 0x7ff6_0000_0000, 0x5000)
         })
         .module(Module {
@@ -113,10 +105,7 @@ fn modules_with_versions_and_debug_records() {
 
     let unloaded: MinidumpUnloadedModuleList = dump.get_stream().unwrap();
     let gone = unloaded.iter().next().unwrap();
-    assert_eq!(
-        (gone.name.as_str(), gone.raw.base_of_image),
-        ("gone.dll", 0x6000_0000)
-    );
+    assert_eq!((gone.name.as_str(), gone.raw.base_of_image), ("gone.dll", 0x6000_0000));
 }
 
 #[test]
@@ -160,18 +149,14 @@ fn contexts_of_every_architecture() {
         (Architecture::Arm, Platform::Linux, "sp", "pc", "r11"),
     ];
     for (architecture, platform, sp, ip, fp) in cases {
-        let dump = DumpBuilder::with_system(architecture, platform, (10, 0, 0)).thread(Thread {
-            context: Context::at(0x40_1000, 0x20_0000),
-            ..Thread::new(1)
-        });
+        let dump = DumpBuilder::with_system(architecture, platform, (10, 0, 0))
+            .thread(Thread { context: Context::at(0x40_1000, 0x20_0000), ..Thread::new(1) });
         let dump = read(&dump);
         let system: MinidumpSystemInfo = dump.get_stream().unwrap();
         let threads: MinidumpThreadList<'_> = dump.get_stream().unwrap();
         let context = threads.threads[0].context(&system, None).unwrap();
-        let values: Vec<_> = [ip, sp, fp]
-            .map(|name| context.get_register(name))
-            .into_iter()
-            .collect();
+        let values: Vec<_> =
+            [ip, sp, fp].map(|name| context.get_register(name)).into_iter().collect();
         let expected = [Some(0x40_1000), Some(0x20_0000), Some(0x20_0040)];
         assert_eq!(values, expected, "{architecture:?}");
         assert_eq!(context.get_stack_pointer(), 0x20_0000);
@@ -183,10 +168,7 @@ fn contexts_of_every_architecture() {
 fn an_x86_context_has_its_flags() {
     let bytes = Registers::new(1, 2).encode(Architecture::X86);
     let flags = u32::from_le_bytes(bytes[..4].try_into().unwrap());
-    assert_eq!(
-        ContextFlagsCpu::from_flags(flags),
-        ContextFlagsCpu::CONTEXT_X86
-    );
+    assert_eq!(ContextFlagsCpu::from_flags(flags), ContextFlagsCpu::CONTEXT_X86);
 }
 
 #[test]
@@ -199,10 +181,7 @@ fn exception_with_parameters_and_context() {
     let system: MinidumpSystemInfo = dump.get_stream().unwrap();
     let exception: MinidumpException<'_> = dump.get_stream().unwrap();
     assert_eq!(exception.get_crashing_thread_id(), 42);
-    assert_eq!(
-        exception.get_crash_address(Os::Windows, Cpu::X86_64),
-        0xdead_beef
-    );
+    assert_eq!(exception.get_crash_address(Os::Windows, Cpu::X86_64), 0xdead_beef);
     let reason = exception.get_crash_reason(Os::Windows, Cpu::X86_64);
     assert_eq!(reason.to_string(), "EXCEPTION_ACCESS_VIOLATION_WRITE");
     let context = exception.context(&system, None).unwrap();
@@ -221,14 +200,7 @@ fn regions_and_both_memory_lists() {
     let regions: MinidumpMemoryInfoList<'_> = dump.get_stream().unwrap();
     let all: Vec<_> = regions
         .iter()
-        .map(|r| {
-            (
-                r.raw.base_address,
-                r.raw.region_size,
-                r.raw.allocation_base,
-                r.raw._type,
-            )
-        })
+        .map(|r| (r.raw.base_address, r.raw.region_size, r.raw.allocation_base, r.raw._type))
         .collect();
     let expected = [
         (0, 0x1_0000, 0, 0),
@@ -246,14 +218,8 @@ fn handles_of_both_sizes() {
     for descriptor in [HandleDescriptor::V1, HandleDescriptor::V2] {
         let mut handle = Handle::named(4, "Section", r"\BaseNamedObjects\x");
         handle.information = vec![(7, vec![0; 8]), (1, vec![])];
-        let handles = HandleData {
-            descriptor,
-            handles: vec![handle, Handle::new(8, "Event")],
-        };
-        let dump = DumpBuilder {
-            handles: Some(handles),
-            ..DumpBuilder::windows_x64()
-        };
+        let handles = HandleData { descriptor, handles: vec![handle, Handle::new(8, "Event")] };
+        let dump = DumpBuilder { handles: Some(handles), ..DumpBuilder::windows_x64() };
         let dump = read(&dump);
         let handles: MinidumpHandleDataStream = dump.get_stream().unwrap();
         let all: Vec<_> = handles.iter().collect();
@@ -261,11 +227,7 @@ fn handles_of_both_sizes() {
         assert_eq!(all[0].object_name.as_deref(), Some(r"\BaseNamedObjects\x"));
         assert_eq!(all[1].type_name.as_deref(), Some("Event"));
         assert_eq!(all[1].object_name, None);
-        let information = if descriptor == HandleDescriptor::V2 {
-            2
-        } else {
-            0
-        };
+        let information = if descriptor == HandleDescriptor::V2 { 2 } else { 0 };
         assert_eq!(all[0].object_infos.len(), information);
     }
 }
@@ -279,17 +241,11 @@ fn crashpad_and_breakpad() {
             modules: vec![(0, vec![pair("channel", "beta")])],
             ..CrashpadInfo::default()
         })
-        .breakpad(BreakpadInfo {
-            dump_thread: Some(1),
-            requesting_thread: None,
-        });
+        .breakpad(BreakpadInfo { dump_thread: Some(1), requesting_thread: None });
     let dump = read(&dump);
     let crashpad: MinidumpCrashpadInfo = dump.get_stream().unwrap();
     assert_eq!(crashpad.simple_annotations["version"], "1.2");
-    assert_eq!(
-        crashpad.module_list[0].simple_annotations["channel"],
-        "beta"
-    );
+    assert_eq!(crashpad.module_list[0].simple_annotations["channel"], "beta");
     let breakpad: MinidumpBreakpadInfo = dump.get_stream().unwrap();
     assert_eq!(breakpad.dump_thread_id, Some(1));
     assert_eq!(breakpad.requesting_thread_id, None);
@@ -302,9 +258,7 @@ fn linux_maps_and_auxv() {
         Mapping::new(0x7fff_0000_0000, 0x7fff_0002_1000, "rw-p", "[stack]"),
         Mapping::new(0x7fff_1000_0000, 0x7fff_1000_1000, "rw-p", ""),
     ]);
-    let dump = DumpBuilder::linux_x64()
-        .linux_maps(text)
-        .linux_auxv(&[(6, 4096)]);
+    let dump = DumpBuilder::linux_x64().linux_maps(text).linux_auxv(&[(6, 4096)]);
     let dump = read(&dump);
     let maps: MinidumpLinuxMaps<'_> = dump.get_stream().unwrap();
     let starts: Vec<_> = maps.iter().map(|map| map.map.address.0).collect();
@@ -317,25 +271,12 @@ fn sizes_of_the_streams_the_reader_does_not_know() {
     let dump = DumpBuilder::windows_x64()
         .system_memory(SystemMemoryInfo::new())
         .vm_counters(VmCounters::new())
-        .function_table(FunctionTable {
-            entries: vec![[0, 1, 2]],
-            ..FunctionTable::default()
-        })
-        .token(Token {
-            data: vec![1; 8],
-            ..Token::default()
-        })
-        .dso_debug(DsoDebug {
-            objects: vec![(1, "libc.so".to_owned(), 2)],
-            ..DsoDebug::default()
-        })
+        .function_table(FunctionTable { entries: vec![[0, 1, 2]], ..FunctionTable::default() })
+        .token(Token { data: vec![1; 8], ..Token::default() })
+        .dso_debug(DsoDebug { objects: vec![(1, "libc.so".to_owned(), 2)], ..DsoDebug::default() })
         .comment_a("hello")
         .comment_w("hello");
-    let sizes: Vec<_> = dump
-        .directory()
-        .iter()
-        .map(|e| (e.stream_type, e.size))
-        .collect();
+    let sizes: Vec<_> = dump.directory().iter().map(|e| (e.stream_type, e.size)).collect();
     let expected = [
         (stream::SYSTEM_INFO, 56),
         (stream::SYSTEM_MEMORY_INFO, 0x1ec),
@@ -351,10 +292,7 @@ fn sizes_of_the_streams_the_reader_does_not_know() {
 
 #[test]
 fn big_endian_dumps_are_readable() {
-    let dump = DumpBuilder {
-        byte_order: ByteOrder::Big,
-        ..DumpBuilder::windows_x64()
-    };
+    let dump = DumpBuilder { byte_order: ByteOrder::Big, ..DumpBuilder::windows_x64() };
     let dump = dump
         .module(Module::new("app", 0x40_0000, 0x1000))
         .memory(0x1_0000, [1, 2, 3])

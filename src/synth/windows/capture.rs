@@ -76,11 +76,7 @@ impl Layout {
     }
 
     fn visible_modules(&self, view: View) -> Vec<Module> {
-        let listed = || {
-            self.images
-                .iter()
-                .filter(|image| image.listing == Listing::Listed)
-        };
+        let listed = || self.images.iter().filter(|image| image.listing == Listing::Listed);
         let mut modules: Vec<Module> = listed()
             .filter(|image| view == View::Native || image.machine == Machine::X86)
             .map(|image| image.module.clone())
@@ -118,61 +114,39 @@ impl Layout {
             (View::Wow32, Some(teb), Some(stack)) => {
                 (teb, Context::at(self.instruction32(), stack.pointer))
             }
-            _ => (
-                thread.teb,
-                Context::at(thread.instruction, thread.stack.pointer),
-            ),
+            _ => (thread.teb, Context::at(thread.instruction, thread.stack.pointer)),
         };
-        let used = stack.base - stack.pointer;
+        // Guard pages cannot be read, so a stack pointer in them leaves what is above.
+        let start = stack.pointer.max(stack.limit);
+        let used = stack.base.saturating_sub(start);
         let stack = match capture {
-            Capture::Small => Stack::Captured(self.read(stack.pointer, used)),
-            Capture::MapOnly | Capture::Full => Stack::Range {
-                base: stack.pointer,
-                size: used as u32,
-            },
+            Capture::Small => Stack::Captured(self.read(start, used)),
+            Capture::MapOnly | Capture::Full => Stack::Range { base: start, size: used as u32 },
         };
-        Thread {
-            teb,
-            stack,
-            context,
-            ..Thread::new(thread.id)
-        }
+        Thread { teb, stack, context, ..Thread::new(thread.id) }
     }
 
     fn instruction32(&self) -> u64 {
-        let system = self
-            .images
-            .iter()
-            .rfind(|image| image.machine == Machine::X86);
+        let system = self.images.iter().rfind(|image| image.machine == Machine::X86);
         system.map_or(0, |image| image.module.base + 0x1234)
     }
 
     fn everything(&self, regions: &[Region]) -> Vec<Memory> {
         let readable = regions.iter().filter(|region| region.is_readable());
-        readable
-            .map(|region| self.read(region.base, region.size))
-            .collect()
+        readable.map(|region| self.read(region.base, region.size)).collect()
     }
 
     /// What structures wrote, without what the captured stacks already hold. A 32-bit debugger does not
     /// know the 64-bit PEB and TEBs.
     fn written(&self, view: View, regions: &[Region], stacks: &[PlacedStack]) -> Vec<Memory> {
         let is_visible = |memory: &Memory| {
-            regions
-                .iter()
-                .any(|region| region.base <= memory.base && memory.base < region.end())
+            regions.iter().any(|region| region.base <= memory.base && memory.base < region.end())
         };
         let on_stack = |memory: &Memory| {
-            stacks
-                .iter()
-                .any(|stack| stack.pointer <= memory.base && memory.base < stack.base)
+            stacks.iter().any(|stack| stack.pointer <= memory.base && memory.base < stack.base)
         };
         let is_hidden = |memory: &Memory| {
-            let native = self
-                .threads
-                .iter()
-                .map(|thread| thread.teb)
-                .chain([self.peb]);
+            let native = self.threads.iter().map(|thread| thread.teb).chain([self.peb]);
             view == View::Wow32 && native.into_iter().any(|address| address == memory.base)
         };
         self.contents

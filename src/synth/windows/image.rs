@@ -54,11 +54,7 @@ pub struct Section {
 impl Section {
     /// A section with the given characteristics.
     pub fn new(name: &str, size: u32, characteristics: u32) -> Self {
-        Section {
-            name: name.to_owned(),
-            size,
-            characteristics,
-        }
+        Section { name: name.to_owned(), size, characteristics }
     }
 
     /// `.text`: read and execute.
@@ -133,11 +129,7 @@ impl ImagePlan {
             timestamp: 0x6000_0000,
             checksum: 0x1_2345,
             version: Some(Version::new(10, 0, 19041, 1)),
-            code_view: CodeView::Pdb70 {
-                guid: [0x11; 16],
-                age: 1,
-                pdb: format!("{stem}.pdb"),
-            },
+            code_view: CodeView::Pdb70 { guid: [0x11; 16], age: 1, pdb: format!("{stem}.pdb") },
             listing: Listing::Listed,
         }
     }
@@ -214,11 +206,8 @@ impl ImagePlan {
             _ => image.u64(OPTIONAL + 0x18, base),
         };
         let mut file_offset = 0x400;
-        for (index, (section, address)) in self
-            .sections
-            .iter()
-            .zip(self.section_addresses())
-            .enumerate()
+        for (index, (section, address)) in
+            self.sections.iter().zip(self.section_addresses()).enumerate()
         {
             let at = OPTIONAL + optional_size + 40 * index;
             let raw_size = section.size.next_multiple_of(0x200);
@@ -237,20 +226,17 @@ impl ImagePlan {
 
     /// The image as an allocation, headers included. Headers hold the base they are written for.
     pub(super) fn allocation(&self, base: Option<u64>) -> Allocation {
-        let mut allocation = Allocation {
-            base,
-            ..Allocation::image()
-        }
-        .commit(u64::from(PAGE), PAGE_READONLY);
+        let mut allocation =
+            Allocation { base, ..Allocation::image() }.commit(u64::from(PAGE), PAGE_READONLY);
         for (section, address) in self.sections.iter().zip(self.section_addresses()) {
             let gap = u64::from(address).saturating_sub(allocation.size());
             let size = u64::from(section.size.max(1).next_multiple_of(PAGE));
             let page = u64::from(PAGE);
             allocation = allocation.reserve(gap);
             allocation = match (section.characteristics >> 29) & 7 {
-                0b110 | 0b100 => allocation
-                    .commit(page, PAGE_READWRITE)
-                    .commit(size - page, PAGE_WRITECOPY),
+                0b110 | 0b100 => {
+                    allocation.commit(page, PAGE_READWRITE).commit(size - page, PAGE_WRITECOPY)
+                }
                 0b111 | 0b101 => allocation.commit(size, PAGE_EXECUTE_WRITECOPY),
                 0b011 | 0b001 => allocation.commit(size, PAGE_EXECUTE_READ),
                 _ => allocation.commit(size, PAGE_READONLY),

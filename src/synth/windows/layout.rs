@@ -1,11 +1,8 @@
-//! From a [`Process`] to addresses: who goes where, and what the structures in memory then say.
+//! From a [`Process`] to addresses: who goes where.
 
+use super::contents::{Half, write_half, write_tebs};
 use super::space::{Room, Space};
-use super::structures::{LoaderEntry, Parameters, StartupBlock, startup_block};
-use super::{
-    Allocation, ImagePlan, Listing, Machine, Peb, Process, ProcessKind, Teb, ThreadPlan, peb_bytes,
-    teb_bytes,
-};
+use super::{Allocation, ImagePlan, Listing, Machine, Process, ProcessKind, ThreadPlan};
 use crate::synth::heap::{EncodedHeap, Heap};
 use crate::synth::{Memory, Module, PAGE_READONLY, PAGE_READWRITE, Region};
 
@@ -99,34 +96,22 @@ pub(super) fn lay_out(process: &Process) -> Layout {
     let images = place_images(process, &mut space);
     // What has an address goes first, so that nothing else is put there.
     let mut allocations = vec![0; process.allocations.len()];
-    place_allocations(process, &mut space, &mut allocations, |plan| {
-        plan.base.is_some()
-    });
+    place_allocations(process, &mut space, &mut allocations, |plan| plan.base.is_some());
 
     let tebs = place_tebs(process, &mut space, room);
     let threads = place_threads(process, &images, &tebs.threads, &mut space, room);
     let pointer_size = process.kind.pointer_size();
     let heaps = place_heaps(&process.heaps, pointer_size, &mut space, room);
-    let native = Half {
-        peb: tebs.peb,
-        pointer_size,
-        machines: native_machines(process.kind),
-    };
+    let native = Half { peb: tebs.peb, pointer_size, machines: native_machines(process.kind) };
     let parameters = write_half(process, native, &images, &heaps, &mut space, room);
     let mut heaps32 = Vec::new();
     if let Some(peb) = tebs.peb32 {
         heaps32 = place_heaps(&process.heaps32, 4, &mut space, room);
-        let wow = Half {
-            peb,
-            pointer_size: 4,
-            machines: &[Machine::X86],
-        };
+        let wow = Half { peb, pointer_size: 4, machines: &[Machine::X86] };
         write_half(process, wow, &images, &heaps32, &mut space, room);
     }
     write_tebs(process, &threads, &tebs, &mut space);
-    place_allocations(process, &mut space, &mut allocations, |plan| {
-        plan.base.is_none()
-    });
+    place_allocations(process, &mut space, &mut allocations, |plan| plan.base.is_none());
 
     let end = match process.kind {
         ProcessKind::Wow64 => NATIVE_END,
@@ -157,24 +142,13 @@ fn private_room(process: &Process) -> Room {
         ProcessKind::X86 | ProcessKind::Wow64 => 0x10_0000,
         ProcessKind::X64 | ProcessKind::Arm64 => 0x10_0000_0000,
     };
-    Room {
-        start,
-        end: process.end,
-        align: 0x1_0000,
-    }
+    Room { start, end: process.end, align: 0x1_0000 }
 }
 
 /// KUSER_SHARED_DATA has the same address in every process.
 fn place_shared_data(space: &mut Space) {
-    let page = Allocation {
-        protect: PAGE_READONLY,
-        ..Allocation::private().at(0x7ffe_0000)
-    };
-    let nowhere = Room {
-        start: 0,
-        end: 0,
-        align: PAGE,
-    };
+    let page = Allocation { protect: PAGE_READONLY, ..Allocation::private().at(0x7ffe_0000) };
+    let nowhere = Room { start: 0, end: 0, align: PAGE };
     space.place(&page.commit(PAGE, PAGE_READONLY), nowhere);
 }
 
@@ -184,18 +158,10 @@ fn place_images(process: &Process, space: &mut Space) -> Vec<PlacedImage> {
             Machine::X86 => (0x6000_0000, 0x7ffe_0000),
             Machine::X64 | Machine::Arm64 => (0x7ff6_0000_0000, NATIVE_END),
         };
-        let room = Room {
-            start,
-            end,
-            align: 0x1_0000,
-        };
+        let room = Room { start, end, align: 0x1_0000 };
         let base = space.place(&image.allocation(image.base), room);
         space.write(base, image.headers(base));
-        PlacedImage {
-            module: image.module(base),
-            machine: image.machine,
-            listing: image.listing,
-        }
+        PlacedImage { module: image.module(base), machine: image.machine, listing: image.listing }
     };
     process.images.iter().map(place).collect()
 }
@@ -214,10 +180,11 @@ fn place_allocations(
     }
 }
 
-struct Tebs {
-    peb: u64,
-    peb32: Option<u64>,
-    threads: Vec<u64>,
+/// Where the environment blocks are.
+pub(super) struct Tebs {
+    pub(super) peb: u64,
+    pub(super) peb32: Option<u64>,
+    pub(super) threads: Vec<u64>,
 }
 
 fn place_tebs(process: &Process, space: &mut Space, room: Room) -> Tebs {
@@ -227,31 +194,21 @@ fn place_tebs(process: &Process, space: &mut Space, room: Room) -> Tebs {
         ProcessKind::Wow64 => (2 * PAGE, 3 * PAGE),
     };
     let per_block = (BLOCK - header) / stride;
-    let room = Room {
-        align: BLOCK,
-        start: room.start.next_multiple_of(BLOCK),
-        ..room
-    };
+    let room = Room { align: BLOCK, start: room.start.next_multiple_of(BLOCK), ..room };
     let mut blocks = Vec::new();
     let mut threads = Vec::new();
     let mut left = process.threads.len() as u64;
     while blocks.is_empty() || left > 0 {
         let here = left.min(per_block);
         let used = header + here * stride;
-        let block = Allocation::private()
-            .commit(used, PAGE_READWRITE)
-            .reserve(BLOCK - used);
+        let block = Allocation::private().commit(used, PAGE_READWRITE).reserve(BLOCK - used);
         let base = space.place(&block, room);
         threads.extend((0..here).map(|index| base + header + index * stride));
         blocks.push(base);
         left -= here;
     }
     let peb = blocks[0];
-    Tebs {
-        peb,
-        peb32: (process.kind == ProcessKind::Wow64).then_some(peb + PAGE),
-        threads,
-    }
+    Tebs { peb, peb32: (process.kind == ProcessKind::Wow64).then_some(peb + PAGE), threads }
 }
 
 fn place_threads(
@@ -273,11 +230,7 @@ fn place_threads(
         let own = place_stack(plan, width, space, room);
         // The stack of the 64-bit half is always 256 KiB.
         let native = wow.then(|| {
-            let plan = ThreadPlan {
-                reserve: 0x4_0000,
-                guard: None,
-                ..ThreadPlan::new(plan.id)
-            };
+            let plan = ThreadPlan { reserve: 0x4_0000, guard: None, ..ThreadPlan::new(plan.id) };
             place_stack(&plan, Machine::X64, space, room)
         });
         PlacedThread {
@@ -300,17 +253,15 @@ fn place_stack(plan: &ThreadPlan, machine: Machine, space: &mut Space, room: Roo
         Machine::X64 | Machine::Arm64 => 3 * PAGE,
     });
     let reserved = plan.reserve.saturating_sub(guard + plan.commit);
-    let stack = Allocation::private()
-        .reserve(reserved)
-        .guard(guard)
-        .commit(plan.commit, PAGE_READWRITE);
+    let stack =
+        Allocation::private().reserve(reserved).guard(guard).commit(plan.commit, PAGE_READWRITE);
     let allocation_base = space.place(&stack, room);
     let base = allocation_base + stack.size();
     PlacedStack {
         allocation_base,
-        limit: base - plan.commit,
+        limit: base.wrapping_sub(plan.commit),
         base,
-        pointer: base - plan.used,
+        pointer: base.wrapping_sub(plan.used),
     }
 }
 
@@ -337,114 +288,11 @@ fn place_heaps(
     heaps.iter().map(place).collect()
 }
 
-/// One set of PEB, parameters and loader list; WOW64 has two.
-struct Half {
-    peb: u64,
-    pointer_size: usize,
-    machines: &'static [Machine],
-}
-
+/// Machines whose images the native half of a process has.
 fn native_machines(kind: ProcessKind) -> &'static [Machine] {
     match kind {
         ProcessKind::X86 => &[Machine::X86],
         ProcessKind::X64 | ProcessKind::Wow64 => &[Machine::X64],
         ProcessKind::Arm64 => &[Machine::Arm64, Machine::X64],
-    }
-}
-
-/// Writes a PEB and what it points to; returns the address of the parameters.
-fn write_half(
-    process: &Process,
-    half: Half,
-    images: &[PlacedImage],
-    heaps: &[EncodedHeap],
-    space: &mut Space,
-    room: Room,
-) -> u64 {
-    let program = process.images.first();
-    let parameters = Parameters {
-        image_path: program.map_or("", |image| &image.path),
-        command_line: &process.command_line,
-        environment: &process.environment,
-    };
-    let entries: Vec<LoaderEntry<'_>> = images
-        .iter()
-        .zip(&process.images)
-        .enumerate()
-        // The program is in both lists of a WOW64 process.
-        .filter(|(index, (image, _))| *index == 0 || half.machines.contains(&image.machine))
-        .filter(|(_, (image, _))| image.listing == Listing::Listed)
-        .map(|(_, (image, plan))| LoaderEntry {
-            base: image.module.base,
-            size: image.module.size,
-            timestamp: image.module.timestamp,
-            path: &plan.path,
-        })
-        .collect();
-    let block = |base| {
-        startup_block(
-            base,
-            &parameters,
-            process.loader,
-            &entries,
-            half.pointer_size,
-        )
-    };
-
-    // The pointers inside depend on the address, the size does not.
-    let size = (block(0).bytes.len() as u64).next_multiple_of(PAGE);
-    let base = space.place(&Allocation::private().commit(size, PAGE_READWRITE), room);
-    let StartupBlock { bytes, loader } = block(base);
-    space.write(base, bytes);
-
-    let peb = Peb {
-        address: half.peb,
-        image_base: images.first().map_or(0, |image| image.module.base),
-        loader,
-        parameters: base,
-        heaps: heaps.iter().map(|heap| heap.address).collect(),
-        processors: 8,
-        global_flag: 0,
-        version: process.version,
-    };
-    space.write(half.peb, peb_bytes(&peb, half.pointer_size));
-    base
-}
-
-fn write_tebs(process: &Process, threads: &[PlacedThread], tebs: &Tebs, space: &mut Space) {
-    for thread in threads {
-        let common = Teb {
-            address: thread.teb,
-            stack_base: thread.stack.base,
-            stack_limit: thread.stack.limit,
-            deallocation_stack: thread.stack.allocation_base,
-            process_id: process.id,
-            thread_id: thread.id,
-            peb: tebs.peb,
-            ..Teb::default()
-        };
-        let (Some(teb32), Some(stack32), Some(peb32)) = (thread.teb32, thread.stack32, tebs.peb32)
-        else {
-            space.write(thread.teb, teb_bytes(&common, process.kind.pointer_size()));
-            continue;
-        };
-        let native = Teb {
-            exception_list: teb32,
-            wow_teb_offset: 0x2000,
-            ..common
-        };
-        let wow = Teb {
-            address: teb32,
-            exception_list: 0xffff_ffff,
-            stack_base: stack32.base,
-            stack_limit: stack32.limit,
-            deallocation_stack: stack32.allocation_base,
-            peb: peb32,
-            wow_teb_offset: -0x2000,
-            gdi_batch_count: thread.teb as u32,
-            ..common
-        };
-        space.write(thread.teb, teb_bytes(&native, 8));
-        space.write(teb32, teb_bytes(&wow, 4));
     }
 }

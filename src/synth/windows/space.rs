@@ -39,11 +39,7 @@ impl Allocation {
 
     /// A view of a section, mapped as PAGE_READONLY.
     pub fn mapped() -> Self {
-        Allocation {
-            memory_type: MEM_MAPPED,
-            protect: PAGE_READONLY,
-            ..Allocation::private()
-        }
+        Allocation { memory_type: MEM_MAPPED, protect: PAGE_READONLY, ..Allocation::private() }
     }
 
     /// A view of an image.
@@ -102,7 +98,7 @@ impl Allocation {
                 protect,
                 memory_type: self.memory_type,
             });
-            base += size;
+            base = base.wrapping_add(size);
         }
         regions
     }
@@ -126,12 +122,10 @@ pub(super) struct Room {
 impl Space {
     /// Gives an allocation an address, which is returned.
     pub(super) fn place(&mut self, allocation: &Allocation, room: Room) -> u64 {
-        let base = allocation
-            .base
-            .unwrap_or_else(|| self.find(allocation.size(), room));
+        let base = allocation.base.unwrap_or_else(|| self.find(allocation.size(), room));
         self.regions.extend(allocation.regions(base));
         for (offset, bytes) in &allocation.contents {
-            self.write(base + offset, bytes.clone());
+            self.write(base.wrapping_add(*offset), bytes.clone());
         }
         base
     }
@@ -181,10 +175,6 @@ impl Space {
 }
 
 fn is_same(a: &Region, b: &Region) -> bool {
-    let moved = Region {
-        base: b.base,
-        size: b.size,
-        ..*a
-    };
+    let moved = Region { base: b.base, size: b.size, ..*a };
     a.end() == b.base && moved == *b
 }

@@ -57,9 +57,7 @@ pub fn teb_bytes(teb: &Teb, pointer_size: usize) -> Vec<u8> {
         .u16(at(0xfca, 0x17ee), if teb.fiber_data == 0 { 0 } else { 4 })
         .u32(at(0xfdc, 0x180c), teb.wow_teb_offset as u32);
     if !small && teb.desktop_heap != 0 {
-        canvas
-            .u64(0x820, teb.desktop_heap + 0x1040)
-            .u64(0x828, teb.desktop_heap);
+        canvas.u64(0x820, teb.desktop_heap + 0x1040).u64(0x828, teb.desktop_heap);
     }
     canvas.bytes
 }
@@ -150,10 +148,7 @@ pub(super) fn startup_block(
         Loader::Absent => 0,
         Loader::Written => append_loader_list(&mut canvas, base, entries),
     };
-    StartupBlock {
-        bytes: canvas.bytes,
-        loader,
-    }
+    StartupBlock { bytes: canvas.bytes, loader }
 }
 
 fn parameters_canvas(base: u64, parameters: &Parameters<'_>, pointer_size: usize) -> Canvas {
@@ -214,10 +209,7 @@ fn append_loader_list(canvas: &mut Canvas, base: u64, entries: &[LoaderEntry<'_>
         append_string(canvas, base, own + at(0x2c, 0x58), file);
     }
     // Load order, memory order, initialization order: each links its own field of the entries.
-    for (order, head) in [at(0x0c, 0x10), at(0x14, 0x20), at(0x1c, 0x30)]
-        .into_iter()
-        .enumerate()
-    {
+    for (order, head) in [at(0x0c, 0x10), at(0x14, 0x20), at(0x1c, 0x30)].into_iter().enumerate() {
         let links = 2 * pointer * order;
         let mut nodes = vec![data + head];
         nodes.extend((0..entries.len()).map(|index| entry_at(index) + links));
