@@ -24,6 +24,7 @@ pub mod map;
 pub mod rules;
 pub mod size;
 pub mod source;
+pub mod synth;
 pub mod totals;
 
 pub use analysis::{Analysis, analyze};
