@@ -19,12 +19,13 @@ const LAYERS: &[&[&str]] = &[
     &["batch", "compare", "policy"],
     &["analysis"],
     &["rules"],
+    &["totals"],
     &["classify"],
     &["evidence"],
     &["map"],
     &["dump"],
     &["source"],
-    &["limits", "issue", "error", "addr"],
+    &["limits", "issue", "error", "addr", "size"],
 ];
 
 /// Uses nothing; used only by the program, tests, fuzz targets and examples.

@@ -1,6 +1,10 @@
 //! Memory counters of the system and of the process. Sources:
 //! MINIDUMP_SYSTEM_MEMORY_INFO_1/2 (21) and MINIDUMP_PROCESS_VM_COUNTERS_1/2
 //! (22), which Windows 8 and later write without being asked.
+//! All of a structure or nothing: its revision decides where the fields are.
+
+use super::bytes::{u16_at, u32_at, u64_at};
+use super::{StreamReader, stream_type};
 
 /// Stream 21. Sizes in bytes, converted from pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +50,95 @@ pub struct VmCounters {
     pub shared_commit: Option<u64>,
 }
 
-pub(super) fn read_system_memory(
-    _reader: &mut super::StreamReader<'_, '_>,
-) -> Option<SystemMemory> {
-    None
+/// Flag of stream 21: the 64-bit commit counters at 0x74 are set.
+const BASIC_PERFORMANCE: u16 = 0x2;
+
+pub(super) fn read_system_memory(reader: &mut StreamReader<'_, '_>) -> Option<SystemMemory> {
+    const KIND: u32 = stream_type::SYSTEM_MEMORY_INFO;
+    let stream = reader.stream(KIND)?;
+    let memory = system_memory(stream.bytes);
+    if memory.is_none() {
+        reader.issue(KIND, stream.offset, || refusal(stream.bytes, 0xd0));
+    }
+    memory
 }
-pub(super) fn read_vm_counters(_reader: &mut super::StreamReader<'_, '_>) -> Option<VmCounters> {
-    None
+
+/// Revision 2 appends counters to revision 1, in fields not read here.
+fn system_memory(bytes: &[u8]) -> Option<SystemMemory> {
+    let (revision, flags) = (u16_at(bytes, 0)?, u16_at(bytes, 2)?);
+    if revision == 0 {
+        return None;
+    }
+    let page_size = u32_at(bytes, 8)?;
+    let bytes_of = |pages: u64| pages.saturating_mul(page_size.into());
+    // Before Windows 10 there are only the 32-bit counters.
+    let counter = |long: usize, short: usize| match flags & BASIC_PERFORMANCE {
+        0 => u32_at(bytes, short).map(u64::from),
+        _ => u64_at(bytes, long),
+    };
+    Some(SystemMemory {
+        page_size,
+        granularity: u32_at(bytes, 0x18)?,
+        minimum_address: u64_at(bytes, 0x1c)?,
+        maximum_address: u64_at(bytes, 0x24)?,
+        physical: bytes_of(u32_at(bytes, 0xc)?.into()),
+        available: bytes_of(counter(0x74, 0xc0)?),
+        committed: bytes_of(counter(0x7c, 0xc4)?),
+        commit_limit: bytes_of(counter(0x84, 0xc8)?),
+        peak_commit: bytes_of(counter(0x8c, 0xcc)?),
+    })
+}
+
+pub(super) fn read_vm_counters(reader: &mut StreamReader<'_, '_>) -> Option<VmCounters> {
+    const KIND: u32 = stream_type::PROCESS_VM_COUNTERS;
+    let stream = reader.stream(KIND)?;
+    let counters = vm_counters(stream.bytes);
+    if counters.is_none() {
+        let size = if u16_at(stream.bytes, 0) == Some(1) { 0x50 } else { 0x70 };
+        reader.issue(KIND, stream.offset, || refusal(stream.bytes, size));
+    }
+    counters
+}
+
+/// Revision 2 is not revision 1 and more: the private bytes move, and flags
+/// say which fields are set.
+fn vm_counters(bytes: &[u8]) -> Option<VmCounters> {
+    let (revision, flags) = (u16_at(bytes, 0)?, u16_at(bytes, 2)?);
+    let pair = |now, peak| Some((u64_at(bytes, now)?, u64_at(bytes, peak)?));
+    let counters = VmCounters {
+        revision,
+        page_faults: u32_at(bytes, 4)?,
+        working_set: pair(0x10, 8)?,
+        pagefile: pair(0x38, 0x40)?,
+        private: u64_at(bytes, 0x48)?,
+        virtual_size: None,
+        private_working_set: None,
+        shared_commit: None,
+    };
+    match revision {
+        1 => Some(counters),
+        2.. => {
+            let [private, private_working_set, shared] =
+                [u64_at(bytes, 0x58)?, u64_at(bytes, 0x60)?, u64_at(bytes, 0x68)?];
+            // PagefileUsage and PrivateUsage are the same counter since
+            // Windows 8, the first to write this stream.
+            let private = if flags & 0xc == 0 { counters.pagefile.0 } else { private };
+            Some(VmCounters {
+                private,
+                virtual_size: pair(0x50, 0x48).filter(|_| flags & 0x2 != 0),
+                private_working_set: (flags & 0x8 != 0).then_some(private_working_set),
+                shared_commit: (flags & 0x8 != 0).then_some(shared),
+                ..counters
+            })
+        }
+        0 => None,
+    }
+}
+
+fn refusal(bytes: &[u8], needed: usize) -> String {
+    let revision = u16_at(bytes, 0).unwrap_or(0);
+    format!(
+        "revision {revision} in {} bytes: revision 1 or later and {needed:#x} bytes are needed; not used",
+        bytes.len()
+    )
 }

@@ -1,5 +1,11 @@
 //! Open handles. Source: MINIDUMP_HANDLE_DATA_STREAM (12), descriptors of any
-//! size from 32 bytes.
+//! size from 32 bytes. The chains of object information that the 40-byte
+//! ones start are not followed: nothing of the map is in them, and a damaged
+//! chain may be a ring.
+
+use super::bytes::{u32_at, u64_at};
+use super::strings::{self, NameAt};
+use super::{StreamReader, stream_type};
 
 /// One open handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +35,31 @@ pub struct HandleData {
     pub handles: Vec<Handle>,
 }
 
-pub(super) fn read(_reader: &mut super::StreamReader<'_, '_>) -> HandleData {
-    HandleData::default()
+pub(super) fn read(reader: &mut StreamReader<'_, '_>) -> HandleData {
+    const KIND: u32 = stream_type::HANDLE_DATA;
+    let Some(stream) = reader.stream(KIND) else { return HandleData::default() };
+    let mut data = HandleData { present: true, handles: Vec::new() };
+    let field = |at| u32_at(stream.bytes, at);
+    let (Some(header), Some(stride), Some(promised)) = (field(0), field(4), field(8)) else {
+        reader.issue(KIND, stream.offset, || "too short for its header of 16 bytes".into());
+        return data;
+    };
+    let records = strings::strided::<32>(reader, KIND, &stream, (header, stride, promised));
+    for (place, record) in records {
+        let word = |at| u32_at(record, at).unwrap_or(0);
+        let mut name = |what, rva: u32| {
+            let name = NameAt { kind: KIND, place, what, rva: rva.into() };
+            (rva != 0).then(|| strings::utf16(reader, name)).flatten()
+        };
+        data.handles.push(Handle {
+            value: u64_at(record, 0).unwrap_or(0),
+            type_name: name("handle's type name", word(8)),
+            object_name: name("object name", word(0xc)),
+            attributes: word(0x10),
+            access: word(0x14),
+            handle_count: word(0x18),
+            pointer_count: word(0x1c),
+        });
+    }
+    data
 }

@@ -1,43 +1,12 @@
-//! The Linux streams. Sources: /proc/PID/maps as text (0x47670009), status
-//! (4), command line (6), auxiliary vector (8) and the loader's list of
-//! libraries (0xa). One bad line costs that line, never the map.
+//! The Linux streams beside the maps. Sources: /proc/PID/status
+//! (0x47670004), the auxiliary vector (8) and the loader's list of libraries
+//! (0xa). The command line (6) and the environment (7) may hold secrets and
+//! are not read.
 
-use crate::addr::AddressRange;
-
-/// One line of /proc/PID/maps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinuxMap {
-    /// From the first byte up to the second address, which is outside.
-    pub range: AddressRange,
-    /// Readable.
-    pub read: bool,
-    /// Writable.
-    pub write: bool,
-    /// Executable.
-    pub execute: bool,
-    /// `s`: writes are seen by others. `p`: private, copied on write.
-    pub shared: bool,
-    /// Offset in the file.
-    pub offset: u64,
-    /// Device, as major and minor number.
-    pub device: (u32, u32),
-    /// Inode; 0 when no file is behind it.
-    pub inode: u64,
-    /// Path or name in brackets, without ` (deleted)`; empty when anonymous.
-    pub name: String,
-    /// Whether the file was deleted after it was mapped.
-    pub deleted: bool,
-}
-
-/// The maps text.
-#[derive(Clone, Debug, Default)]
-pub struct LinuxMaps {
-    /// In address order; overlapping lines are kept and left to the map.
-    pub maps: Vec<LinuxMap>,
-    /// Whether a line was lost or the text cut: then gaps are not known to
-    /// be free.
-    pub incomplete: bool,
-}
+use super::bytes::{index, length, u32_at, u64_at};
+use super::linux_maps::LinuxMaps;
+use super::strings::{self, NameAt};
+use super::{PointerWidth, StreamReader, SystemInfo, linux_maps, stream_type};
 
 /// What the Linux streams say beside the maps.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +15,8 @@ pub struct LinuxDump {
     pub maps: Option<LinuxMaps>,
     /// `Name:` of /proc/PID/status.
     pub process_name: Option<String>,
-    /// `Pid:` of /proc/PID/status.
+    /// `Tgid:` of /proc/PID/status, the process; else its `Pid:`, which is a
+    /// thread's where the writer read /proc/TID/status.
     pub process_id: Option<u32>,
     /// Auxiliary vector: type and value, up to AT_NULL.
     pub auxv: Vec<(u64, u64)>,
@@ -54,15 +24,123 @@ pub struct LinuxDump {
     pub libraries: Vec<(u64, String)>,
 }
 
-pub(super) fn read(_reader: &mut super::StreamReader<'_, '_>) -> LinuxDump {
-    LinuxDump::default()
+pub(super) fn read(reader: &mut StreamReader<'_, '_>) -> LinuxDump {
+    let mut linux = LinuxDump { maps: linux_maps::read(reader), ..LinuxDump::default() };
+    if let Some(stream) = reader.stream(stream_type::LINUX_PROC_STATUS) {
+        let value = |key| status_value(stream.bytes, key);
+        let number = |key| value(key).and_then(|text| text.parse().ok());
+        linux.process_name = value("Name").filter(|name| !name.is_empty());
+        linux.process_id = number("Tgid").or_else(|| number("Pid"));
+    }
+    linux
 }
+
+/// `Key:\tvalue`, one a line.
+fn status_value(text: &[u8], key: &str) -> Option<String> {
+    // The kernel's is under 2 KiB; the keys wanted are its first lines.
+    let text = text.get(..64 << 10).unwrap_or(text);
+    let mut lines = text.split(|byte| matches!(byte, b'\n' | 0));
+    let value = lines.find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b":"))?;
+    Some(String::from_utf8_lossy(value.trim_ascii()).into_owned())
+}
+
 impl LinuxDump {
     /// Reads what needs the pointer width: auxv and the loader's list.
-    pub(super) fn settle(
-        &mut self,
-        _reader: &mut super::StreamReader<'_, '_>,
-        _system: &super::SystemInfo,
-    ) {
+    pub(super) fn settle(&mut self, reader: &mut StreamReader<'_, '_>, system: &SystemInfo) {
+        if let Some(stream) = reader.stream(stream_type::LINUX_AUXV) {
+            self.auxv = read_auxv(stream.bytes, system.width, reader.limits.entries);
+        }
+        self.libraries = read_libraries(reader, system.width);
     }
+}
+
+fn read_auxv(bytes: &[u8], width: PointerWidth, limit: usize) -> Vec<(u64, u64)> {
+    let pair = |entry: &[u8]| match width {
+        PointerWidth::Bits32 => Some((u32_at(entry, 0)?.into(), u32_at(entry, 4)?.into())),
+        PointerWidth::Bits64 => Some((u64_at(entry, 0)?, u64_at(entry, 8)?)),
+    };
+    let entries = bytes.chunks_exact(width.bytes().saturating_mul(2));
+    entries.take(limit).map_while(pair).take_while(|(kind, _)| *kind != 0).collect()
+}
+
+/// MDRawDebug: version, file offset and number of link_map entries; the rest
+/// is not needed.
+fn read_libraries(reader: &mut StreamReader<'_, '_>, width: PointerWidth) -> Vec<(u64, String)> {
+    const KIND: u32 = stream_type::LINUX_DSO_DEBUG;
+    let Some(stream) = reader.stream(KIND) else { return Vec::new() };
+    let (Some(rva), Some(promised)) = (u32_at(stream.bytes, 4), u32_at(stream.bytes, 8)) else {
+        reader.issue(KIND, stream.offset, || {
+            format!("{} bytes hold no list of libraries", stream.bytes.len())
+        });
+        return Vec::new();
+    };
+    let (rva, promised) = (u64::from(rva), index(promised).min(reader.limits.entries));
+    let Some(stride) = entry_size(reader, width, rva, promised) else {
+        if promised > 0 {
+            reader.issue(KIND, stream.offset, || {
+                format!("no layout fits the {promised} libraries at {rva:#x}; not used")
+            });
+        }
+        return Vec::new();
+    };
+    let bytes = reader.source.slice_clipped(rva, length(promised.saturating_mul(stride)));
+    let entries = bytes.chunks_exact(stride);
+    if entries.len() < promised {
+        let there = entries.len();
+        reader.issue(KIND, stream.offset, || {
+            format!("the list promises {promised} libraries, {there} are there and used")
+        });
+    }
+    let mut libraries = Vec::new();
+    for (number, entry) in entries.enumerate() {
+        let Some((address, name)) = link_map(entry, width) else { break };
+        let place = rva.saturating_add(length(number.saturating_mul(stride)));
+        let name = NameAt { kind: KIND, place, what: "library name", rva: name };
+        libraries.push((address, strings::utf16(reader, name).unwrap_or_default()));
+    }
+    libraries
+}
+
+/// Base address and the file offset of the name.
+fn link_map(entry: &[u8], width: PointerWidth) -> Option<(u64, u64)> {
+    Some(match width {
+        PointerWidth::Bits32 => (u32_at(entry, 0)?.into(), u32_at(entry, 4)?.into()),
+        PointerWidth::Bits64 => (u64_at(entry, 0)?, u32_at(entry, 8)?.into()),
+    })
+}
+
+/// Breakpad's 64-bit writers align the entries to 24 bytes, the Rust writer
+/// packs them to 20 bytes. Nothing in the stream says which: the layout is
+/// the one whose names can be read.
+fn entry_size(
+    reader: &StreamReader<'_, '_>,
+    width: PointerWidth,
+    rva: u64,
+    promised: usize,
+) -> Option<usize> {
+    let sizes: &[usize] = match width {
+        PointerWidth::Bits32 => &[12],
+        PointerWidth::Bits64 => &[24, 20],
+    };
+    let readable = |stride: usize| {
+        let probed = promised.min(16);
+        let bytes = reader.source.slice_clipped(rva, length(probed.saturating_mul(stride)));
+        let entries = bytes.chunks_exact(stride);
+        entries
+            .filter(|entry| is_name(reader, link_map(entry, width).map(|(_, name)| name)))
+            .count()
+    };
+    let best = sizes.iter().rev().max_by_key(|stride| readable(**stride))?;
+    (readable(*best) > 0).then_some(*best)
+}
+
+fn is_name(reader: &StreamReader<'_, '_>, rva: Option<u64>) -> bool {
+    let Some(rva) = rva.filter(|rva| *rva >= 32) else { return false };
+    let size = reader.source.slice(rva, 4).and_then(|bytes| u32_at(bytes, 0));
+    // PATH_MAX is 4096 bytes, here two bytes each.
+    size.is_some_and(|size| {
+        size <= 8192
+            && size % 2 == 0
+            && reader.source.slice(rva.saturating_add(4), size.into()).is_some()
+    })
 }

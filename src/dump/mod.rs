@@ -23,16 +23,20 @@
 
 pub mod bytes;
 mod captured;
+mod codeview;
 mod context;
 mod counters;
+mod crashpad;
 mod directory;
 mod exception;
 mod handles;
 mod linux;
+mod linux_maps;
 mod memory_info;
 mod misc;
 mod modules;
 mod notes;
+mod strings;
 mod system;
 mod threads;
 
@@ -42,7 +46,8 @@ pub use counters::{SystemMemory, VmCounters};
 pub use directory::{Directory, Header, Stream, stream_name, stream_type};
 pub use exception::Exception;
 pub use handles::{Handle, HandleData};
-pub use linux::{LinuxDump, LinuxMap, LinuxMaps};
+pub use linux::LinuxDump;
+pub use linux_maps::{LinuxMap, LinuxMaps};
 pub use memory_info::{MemoryInfoList, RawRegion};
 pub use misc::ProcessInfo;
 pub use modules::{FunctionTable, Module, ModuleList, UnloadedModule};
@@ -110,15 +115,20 @@ impl<'s> Dump<'s> {
         }
         let mut issues = Issues::default();
         let (header, directory) = directory::read(source, limits, &mut issues)?;
-        let mut reader =
-            StreamReader { source, limits, directory: &directory, issues: &mut issues };
+        let mut reader = StreamReader {
+            source,
+            limits,
+            directory: &directory,
+            issues: &mut issues,
+            text_left: limits.text_bytes,
+        };
         let system = system::read(&mut reader);
         let mut linux = linux::read(&mut reader);
         let process = misc::read(&mut reader, &linux);
-        let threads = threads::read(&mut reader);
-        let modules = modules::read(&mut reader);
-        let unloaded_modules = modules::read_unloaded(&mut reader);
-        let function_tables = modules::read_function_tables(&mut reader);
+        let threads = threads::read(&mut reader, &system);
+        let modules = modules::read(&mut reader, &system);
+        let unloaded_modules = modules::read_unloaded(&mut reader, &system);
+        let function_tables = modules::read_function_tables(&mut reader, &system);
         let memory_info = memory_info::read(&mut reader, &system);
         let captured = captured::read(&mut reader, &system, &threads);
         let handles = handles::read(&mut reader);
@@ -154,9 +164,20 @@ impl<'s> Dump<'s> {
     /// that raised it, else of the thread list's. `None` when the context is
     /// missing, cut, or of another processor.
     pub fn registers(&self, thread: &Thread) -> Option<Registers> {
+        let mut contexts = self.contexts(thread);
+        contexts.find_map(|context| context::registers(self.source, context, &self.system))
+    }
+
+    /// Every register of a thread, from the same record as
+    /// [`registers`](Self::registers).
+    pub fn context(&self, thread: &Thread) -> Option<Context> {
+        let mut contexts = self.contexts(thread);
+        contexts.find_map(|context| context::context(self.source, context, &self.system))
+    }
+
+    fn contexts(&self, thread: &Thread) -> impl Iterator<Item = (u64, u64)> {
         let crashed = self.exception.as_ref().filter(|exception| exception.thread_id == thread.id);
-        let context = crashed.and_then(|exception| exception.context).or(thread.context)?;
-        context::registers(self.source, context, &self.system)
+        crashed.and_then(|exception| exception.context).into_iter().chain(thread.context)
     }
 }
 
@@ -166,6 +187,8 @@ pub(crate) struct StreamReader<'r, 's> {
     pub(crate) limits: &'r Limits,
     pub(crate) directory: &'r Directory,
     pub(crate) issues: &'r mut Issues,
+    /// Bytes of names that may still be kept: `limits.text_bytes` in all.
+    pub(crate) text_left: usize,
 }
 
 impl<'s> StreamReader<'_, 's> {

@@ -2,6 +2,11 @@
 //! Sources: ModuleList (4), UnloadedModuleList (14), FunctionTable (13).
 //! One unreadable name or CodeView record costs that name, never the list.
 
+use std::collections::HashSet;
+
+use super::bytes::{index, length, u32_at, u64_at};
+use super::strings::{self, NameAt};
+use super::{Platform, StreamReader, SystemInfo, codeview, stream_type};
 use crate::addr::AddressRange;
 
 /// One loaded module.
@@ -20,10 +25,12 @@ pub struct Module {
     pub checksum: u32,
     /// TimeDateStamp of the PE header.
     pub timestamp: u32,
-    /// File version, from VS_FIXEDFILEINFO: four numbers.
-    pub version: Option<(u16, u16, u16, u16)>,
-    /// Debug id for symbol lookup: GUID and age of an RSDS record, signature
-    /// and age of an NB10 one, the GNU build id of an ELF one.
+    /// File version, from VS_FIXEDFILEINFO: four numbers, of 16 bits each
+    /// except on Linux, where a library's suffix may be a date.
+    pub version: Option<(u32, u32, u32, u32)>,
+    /// Debug id for symbol lookup, as Breakpad writes it: GUID and age of an
+    /// RSDS record, signature and age of an NB10 one (upper case, without
+    /// hyphens, the age last), or the GNU build id in lower case.
     pub debug_id: Option<String>,
     /// File name of the PDB, as the CodeView record has it.
     pub debug_file: Option<String>,
@@ -76,14 +83,166 @@ pub struct FunctionTable {
     pub entries: u32,
 }
 
-pub(super) fn read(_reader: &mut super::StreamReader<'_, '_>) -> ModuleList {
-    ModuleList::default()
+pub(super) fn read(reader: &mut StreamReader<'_, '_>, system: &SystemInfo) -> ModuleList {
+    const KIND: u32 = stream_type::MODULE_LIST;
+    let Some(stream) = reader.stream(KIND) else { return ModuleList::default() };
+    let mut list = ModuleList { present: true, ..ModuleList::default() };
+    let Some(records) = super::list_of::<108>(&stream, reader, KIND) else { return list };
+    list.modules.reserve(records.count);
+    let mut bases = HashSet::with_capacity(records.count);
+    for (place, record) in records.records {
+        let base = system.width.mask(u64_at(record, 0).unwrap_or(0));
+        if bases.insert(base) {
+            list.modules.push(read_module(reader, system, place, record, base));
+        } else {
+            list.repeated = list.repeated.saturating_add(1);
+        }
+    }
+    list
 }
-pub(super) fn read_unloaded(_reader: &mut super::StreamReader<'_, '_>) -> Vec<UnloadedModule> {
-    Vec::new()
+
+fn read_module(
+    reader: &mut StreamReader<'_, '_>,
+    system: &SystemInfo,
+    place: u64,
+    record: &[u8; 108],
+    base: u64,
+) -> Module {
+    const KIND: u32 = stream_type::MODULE_LIST;
+    let word = |at| u32_at(record, at).unwrap_or(0);
+    let size = word(8);
+    let name = NameAt { kind: KIND, place, what: "module name", rva: word(0x14).into() };
+    let debug = codeview::read(reader, KIND, place, record);
+    Module {
+        range: image_range(reader, KIND, place, base, size),
+        base,
+        size,
+        path: strings::utf16(reader, name).unwrap_or_default(),
+        checksum: word(0xc),
+        timestamp: word(0x10),
+        version: file_version(record, system.platform),
+        debug_id: debug.id,
+        debug_file: debug.file,
+    }
 }
+
+/// The file version of VS_FIXEDFILEINFO at 0x18. Windows and macOS pack four
+/// 16-bit numbers; the Linux writers use four words, the product version's
+/// among them.
+fn file_version(record: &[u8; 108], platform: Platform) -> Option<(u32, u32, u32, u32)> {
+    let word = |at| u32_at(record, at).unwrap_or(0);
+    if word(0x18) != 0xfeef_04bd || word(0x1c) != 0x1_0000 {
+        return None;
+    }
+    let (high, low) = (word(0x20), word(0x24));
+    Some(match platform {
+        Platform::Windows | Platform::MacOs | Platform::Ios => {
+            (high >> 16, high & 0xffff, low >> 16, low & 0xffff)
+        }
+        _ => (high, low, word(0x28), word(0x2c)),
+    })
+}
+
+fn image_range(
+    reader: &mut StreamReader<'_, '_>,
+    kind: u32,
+    place: u64,
+    base: u64,
+    size: u32,
+) -> Option<AddressRange> {
+    let range = AddressRange::new(base, size.into());
+    if range.is_none() {
+        reader.issue(kind, place, || {
+            format!(
+                "module at {base:#x} of {size:#x} bytes covers no addresses; listed without a range"
+            )
+        });
+    }
+    range
+}
+
+pub(super) fn read_unloaded(
+    reader: &mut StreamReader<'_, '_>,
+    system: &SystemInfo,
+) -> Vec<UnloadedModule> {
+    const KIND: u32 = stream_type::UNLOADED_MODULE_LIST;
+    let Some(stream) = reader.stream(KIND) else { return Vec::new() };
+    let field = |at| u32_at(stream.bytes, at);
+    let (Some(header), Some(stride), Some(promised)) = (field(0), field(4), field(8)) else {
+        reader.issue(KIND, stream.offset, || "too short for its header of 12 bytes".into());
+        return Vec::new();
+    };
+    let records = strings::strided::<24>(reader, KIND, &stream, (header, stride, promised));
+    let mut modules = Vec::new();
+    for (place, record) in records {
+        let word = |at| u32_at(record, at).unwrap_or(0);
+        let base = system.width.mask(u64_at(record, 0).unwrap_or(0));
+        let size = word(8);
+        let rva = word(0x14).into();
+        let name = NameAt { kind: KIND, place, what: "unloaded module's name", rva };
+        modules.push(UnloadedModule {
+            range: image_range(reader, KIND, place, base, size),
+            base,
+            size,
+            checksum: word(0xc),
+            timestamp: word(0x10),
+            path: strings::utf16(reader, name).unwrap_or_default(),
+        });
+    }
+    modules
+}
+
+/// A table is its descriptor, the system's own descriptor, the functions,
+/// and padding. Sizes are in the header, so that tables can be skipped
+/// without knowing what is in them.
 pub(super) fn read_function_tables(
-    _reader: &mut super::StreamReader<'_, '_>,
+    reader: &mut StreamReader<'_, '_>,
+    system: &SystemInfo,
 ) -> Vec<FunctionTable> {
-    Vec::new()
+    const KIND: u32 = stream_type::FUNCTION_TABLE;
+    let Some(stream) = reader.stream(KIND) else { return Vec::new() };
+    let field = |at| u32_at(stream.bytes, at).map(index);
+    let (Some(header), Some(size), Some(native), Some(entry), Some(promised), Some(padding)) =
+        (field(0), field(4), field(8), field(0xc), field(0x10), field(0x14))
+    else {
+        reader.issue(KIND, stream.offset, || "too short for its header of 24 bytes".into());
+        return Vec::new();
+    };
+    if size < 32 {
+        reader.issue(KIND, stream.offset, || {
+            format!("descriptors of {size} bytes: at least 32 are needed; the list is not used")
+        });
+        return Vec::new();
+    }
+    let mut tables = Vec::new();
+    let mut at = header.saturating_add(padding);
+    for number in 0..promised.min(reader.limits.entries) {
+        let place = stream.offset.saturating_add(length(at));
+        let Some(descriptor) = stream.bytes.get(at..).and_then(|rest| rest.first_chunk::<32>())
+        else {
+            reader.issue(KIND, place, || {
+                format!("the list promises {promised} tables, {number} are there and used")
+            });
+            break;
+        };
+        let long = |at| u64_at(descriptor, at).unwrap_or(0);
+        let word = |at| u32_at(descriptor, at).unwrap_or(0);
+        let entries = word(0x18);
+        let mask = |address| system.width.mask(address);
+        let (start, end) = (mask(long(0)), mask(long(8)));
+        match AddressRange::between(start, end) {
+            Some(range) => {
+                tables.push(FunctionTable { range, base: mask(long(0x10)), entries });
+            }
+            None => reader.issue(KIND, place, || {
+                format!("function table from {start:#x} to {end:#x} is empty; left out")
+            }),
+        }
+        at = at
+            .saturating_add(size)
+            .saturating_add(native)
+            .saturating_add(index(entries).saturating_mul(entry))
+            .saturating_add(index(word(0x1c)));
+    }
+    tables
 }

@@ -1,7 +1,12 @@
-//! Processor and operating system. Source: MINIDUMP_SYSTEM_INFO (stream 7),
-//! read with the `minidump` crate.
+//! Processor and operating system. Source: MINIDUMP_SYSTEM_INFO (stream 7, 56
+//! bytes). A shorter one gives the fields that are there: the architecture
+//! and the platform decide how everything else is read.
 
-use super::StreamReader;
+use super::bytes::{u8_at, u16_at, u32_at};
+use super::strings::{self, NameAt};
+use super::{StreamReader, stream_type};
+
+const SIZE: usize = 56;
 
 /// How wide the process' pointers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,14 +100,85 @@ pub struct SystemInfo {
 }
 
 pub(super) fn read(reader: &mut StreamReader<'_, '_>) -> SystemInfo {
-    let _ = reader;
+    const KIND: u32 = stream_type::SYSTEM_INFO;
+    let stream = reader.stream(KIND);
+    let bytes = stream.map_or(&[][..], |stream| stream.bytes);
+    let offset = stream.map_or(0, |stream| stream.offset);
+    if stream.is_some() && bytes.len() < SIZE {
+        reader.issue(KIND, offset, || {
+            format!("has {} of {SIZE} bytes; the fields that are there are used", bytes.len())
+        });
+    }
+    let word = |at| u32_at(bytes, at).unwrap_or(0);
+    let arch = u16_at(bytes, 0).map_or(Arch::Unknown(0xffff), Arch::from_number);
+    let rva = word(0x18);
+    let description = (rva != 0)
+        .then(|| NameAt { kind: KIND, place: offset, what: "service pack", rva: rva.into() })
+        .and_then(|name| strings::utf16(reader, name))
+        .filter(|text| !text.is_empty());
     SystemInfo {
-        present: false,
-        arch: Arch::Unknown(0xffff),
-        width: PointerWidth::Bits64,
-        platform: Platform::Unknown(0),
-        version: (0, 0, 0),
-        description: None,
-        processors: 0,
+        present: stream.is_some(),
+        arch,
+        width: arch.width(),
+        platform: u32_at(bytes, 0x14).map_or(Platform::Unknown(0), Platform::from_number),
+        version: (word(8), word(0xc), word(0x10)),
+        description,
+        processors: u8_at(bytes, 6).unwrap_or(0),
+    }
+}
+
+impl Arch {
+    /// By PROCESSOR_ARCHITECTURE_* number; from 0x8001 on Breakpad's own.
+    fn from_number(number: u16) -> Arch {
+        match number {
+            // 10: IA32_ON_WIN64, 14: IA32_ON_ARM64.
+            0 | 10 | 14 => Arch::X86,
+            1 => Arch::Mips,
+            3 => Arch::Ppc,
+            // 13: ARM32_ON_WIN64.
+            5 | 13 => Arch::Arm,
+            6 => Arch::Ia64,
+            9 => Arch::Amd64,
+            // 0x8003: Breakpad before it took Microsoft's number.
+            12 | 0x8003 => Arch::Arm64,
+            0x8001 => Arch::Sparc,
+            0x8002 => Arch::Ppc64,
+            0x8004 => Arch::Mips64,
+            0x8005 => Arch::Riscv,
+            0x8006 => Arch::Riscv64,
+            other => Arch::Unknown(other),
+        }
+    }
+
+    fn width(self) -> PointerWidth {
+        match self {
+            Arch::X86 | Arch::Arm | Arch::Ppc | Arch::Sparc | Arch::Mips | Arch::Riscv => {
+                PointerWidth::Bits32
+            }
+            Arch::Amd64
+            | Arch::Arm64
+            | Arch::Ppc64
+            | Arch::Mips64
+            | Arch::Riscv64
+            | Arch::Ia64
+            | Arch::Unknown(_) => PointerWidth::Bits64,
+        }
+    }
+}
+
+impl Platform {
+    /// By VER_PLATFORM_* number; from 0x8000 on Breakpad's own.
+    fn from_number(number: u32) -> Platform {
+        match number {
+            // 1: Windows 95 to Me, 2: NT, 3: CE.
+            1..=3 => Platform::Windows,
+            0x8101 => Platform::MacOs,
+            0x8102 => Platform::Ios,
+            0x8201 => Platform::Linux,
+            0x8202 => Platform::Solaris,
+            0x8203 => Platform::Android,
+            0x8206 => Platform::Fuchsia,
+            other => Platform::Unknown(other),
+        }
     }
 }

@@ -2,6 +2,12 @@
 //! and ThreadInfoList (17). Lenient: counts that do not fit, padding of any
 //! size, names that cannot be read cost one entry, never the stream.
 
+use std::collections::HashMap;
+
+use super::bytes::{u32_at, u64_at};
+use super::strings::{self, NameAt};
+use super::{StreamBytes, StreamReader, SystemInfo, stream_type};
+
 /// One thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thread {
@@ -50,6 +56,143 @@ pub struct ThreadInfo {
     pub affinity: u64,
 }
 
-pub(super) fn read(_reader: &mut super::StreamReader<'_, '_>) -> Vec<Thread> {
-    Vec::new()
+pub(super) fn read(reader: &mut StreamReader<'_, '_>, system: &SystemInfo) -> Vec<Thread> {
+    let mut threads = match reader.stream(stream_type::THREAD_LIST) {
+        Some(stream) => read_list::<48>(reader, stream_type::THREAD_LIST, &stream, system),
+        None => match reader.stream(stream_type::THREAD_EX_LIST) {
+            Some(stream) => read_list::<64>(reader, stream_type::THREAD_EX_LIST, &stream, system),
+            None => Vec::new(),
+        },
+    };
+    read_names(reader, &mut threads);
+    read_infos(reader, system, &mut threads);
+    threads
+}
+
+/// MINIDUMP_THREAD (48 bytes) or MINIDUMP_THREAD_EX (64 bytes, the same and
+/// the backing store of Itanium).
+fn read_list<'s, const N: usize>(
+    reader: &mut StreamReader<'_, 's>,
+    kind: u32,
+    stream: &StreamBytes<'s>,
+    system: &SystemInfo,
+) -> Vec<Thread> {
+    let Some(list) = super::list_of::<N>(stream, reader, kind) else { return Vec::new() };
+    let mut threads = Vec::with_capacity(list.count);
+    for (place, record) in list.records {
+        let word = |at| u32_at(record, at).unwrap_or(0);
+        let long = |at| u64_at(record, at).unwrap_or(0);
+        let id = word(0);
+        let context = strings::location(record, 0x28);
+        let context = context.map(|(size, rva)| (u64::from(rva), u64::from(size)));
+        if let Some((offset, size)) = context
+            && offset.saturating_add(size) > reader.source.len()
+        {
+            reader.issue(kind, place, || {
+                format!(
+                    "the registers of thread {id:#x}, {size} bytes at {offset:#x}, lie past the end of the file"
+                )
+            });
+        }
+        threads.push(Thread {
+            id,
+            suspend_count: word(4),
+            priority: (word(8), word(0xc)),
+            teb: system.width.mask(long(0x10)),
+            stack: (system.width.mask(long(0x18)), word(0x20).into()),
+            stack_offset: word(0x24).into(),
+            context: context.filter(|(offset, _)| *offset < reader.source.len()),
+            name: None,
+            info: None,
+        });
+    }
+    threads
+}
+
+/// MINIDUMP_THREAD_NAME: thread id and the 64-bit file offset of a string.
+fn read_names(reader: &mut StreamReader<'_, '_>, threads: &mut [Thread]) {
+    const KIND: u32 = stream_type::THREAD_NAMES;
+    let Some(stream) = reader.stream(KIND) else { return };
+    let Some(list) = super::list_of::<12>(&stream, reader, KIND) else { return };
+    let mut names = Joined::new(list.count);
+    for (place, record) in list.records {
+        names.push(u32_at(record, 0).unwrap_or(0), (place, u64_at(record, 4).unwrap_or(0)));
+    }
+    for thread in threads {
+        if let Some((place, rva)) = names.find(thread.id)
+            && rva != 0
+        {
+            let name = NameAt { kind: KIND, place, what: "thread name", rva };
+            thread.name = strings::utf16(reader, name).filter(|name| !name.is_empty());
+        }
+    }
+}
+
+fn read_infos(reader: &mut StreamReader<'_, '_>, system: &SystemInfo, threads: &mut [Thread]) {
+    const KIND: u32 = stream_type::THREAD_INFO_LIST;
+    let Some(stream) = reader.stream(KIND) else { return };
+    let field = |at| u32_at(stream.bytes, at);
+    let (Some(header), Some(stride), Some(promised)) = (field(0), field(4), field(8)) else {
+        reader.issue(KIND, stream.offset, || "too short for its header of 12 bytes".into());
+        return;
+    };
+    let records = strings::strided::<64>(reader, KIND, &stream, (header, stride, promised));
+    let mut infos = Joined::new(threads.len());
+    for (_, record) in records {
+        infos.push(u32_at(record, 0).unwrap_or(0), record);
+    }
+    for thread in threads {
+        thread.info = infos.find(thread.id).map(|record| decode_info(record, system));
+    }
+}
+
+fn decode_info(record: &[u8; 64], system: &SystemInfo) -> ThreadInfo {
+    let word = |at| u32_at(record, at).unwrap_or(0);
+    let long = |at| u64_at(record, at).unwrap_or(0);
+    ThreadInfo {
+        dump_flags: word(4),
+        exit_status: word(0xc),
+        create_time: long(0x10),
+        exit_time: long(0x18),
+        kernel_time: long(0x20),
+        user_time: long(0x28),
+        start_address: system.width.mask(long(0x30)),
+        affinity: long(0x38),
+    }
+}
+
+/// Entries found by thread id. Writers list names and times in the order of
+/// the threads, so the next entry is tried first; the first miss builds an
+/// index, which keeps the whole join linear.
+struct Joined<T> {
+    entries: Vec<(u32, T)>,
+    next: usize,
+    index: Option<HashMap<u32, usize>>,
+}
+
+impl<T: Copy> Joined<T> {
+    fn new(count: usize) -> Joined<T> {
+        Joined { entries: Vec::with_capacity(count), next: 0, index: None }
+    }
+
+    fn push(&mut self, id: u32, value: T) {
+        self.entries.push((id, value));
+    }
+
+    fn find(&mut self, id: u32) -> Option<T> {
+        if let Some((next_id, value)) = self.entries.get(self.next)
+            && *next_id == id
+        {
+            self.next = self.next.saturating_add(1);
+            return Some(*value);
+        }
+        let Joined { entries, index, .. } = self;
+        let index = index.get_or_insert_with(|| {
+            // Reversed, so that the first of several entries stays.
+            entries.iter().enumerate().rev().map(|(at, (id, _))| (*id, at)).collect()
+        });
+        let at = *index.get(&id)?;
+        self.next = at.saturating_add(1);
+        self.entries.get(at).map(|(_, value)| *value)
+    }
 }

@@ -1,0 +1,100 @@
+//! What identifies a module's symbols. Source: the CodeView record that
+//! MINIDUMP_MODULE points to: `RSDS` (PDB 7), `NB10` (PDB 2) or Breakpad's
+//! ELF build id. A bad record costs the debug id, never the module.
+
+use std::fmt::Write;
+
+use super::StreamReader;
+use super::bytes::{array_at, text_before_nul, u16_at, u32_at};
+use super::strings::{NAME_BYTES, located, location};
+
+const RSDS: u32 = 0x5344_5352;
+const NB10: u32 = 0x3031_424e;
+/// `BpEL`, read as a number: the bytes are `LEpB`.
+const ELF: u32 = 0x4270_454c;
+
+/// Symbol identification of one module.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct CodeView {
+    pub(super) id: Option<String>,
+    pub(super) file: Option<String>,
+}
+
+/// Reads the record that the MINIDUMP_MODULE at `place` points to.
+pub(super) fn read(
+    reader: &mut StreamReader<'_, '_>,
+    kind: u32,
+    place: u64,
+    module: &[u8; 108],
+) -> CodeView {
+    let Some((size, rva)) = location(module, 0x4c) else { return CodeView::default() };
+    let Some(bytes) = located(reader, (size, rva)) else {
+        reader.issue(kind, place, || {
+            format!(
+                "the CodeView record, {size} bytes at {rva:#x}, lies outside the file; no debug id"
+            )
+        });
+        return CodeView::default();
+    };
+    let (codeview, left) = decode(bytes, reader.text_left);
+    reader.text_left = left;
+    codeview.unwrap_or_else(|| {
+        reader.issue(kind, place, || {
+            format!("the CodeView record of {size} bytes at {rva:#x} is cut; no debug id")
+        });
+        CodeView::default()
+    })
+}
+
+/// `None` when the record is too short for what its signature says. Unknown
+/// signatures identify nothing and are no damage.
+fn decode(bytes: &[u8], text_left: usize) -> (Option<CodeView>, usize) {
+    let name = |at: usize| {
+        let name = bytes.get(at..).unwrap_or(&[]);
+        name.get(..NAME_BYTES.min(text_left)).unwrap_or(name)
+    };
+    let (id, file) = match u32_at(bytes, 0) {
+        Some(RSDS) => {
+            let (Some(guid), Some(age)) = (array_at::<16>(bytes, 4), u32_at(bytes, 20)) else {
+                return (None, text_left);
+            };
+            (pdb70_id(&guid, age), name(24))
+        }
+        Some(NB10) => {
+            let (Some(signature), Some(age)) = (u32_at(bytes, 8), u32_at(bytes, 12)) else {
+                return (None, text_left);
+            };
+            (Some(format!("{signature:08X}{age:x}")), name(16))
+        }
+        Some(ELF) => (build_id(bytes.get(4..).unwrap_or(&[])), &[][..]),
+        Some(_) => (None, &[][..]),
+        None => return (None, text_left),
+    };
+    let file = Some(text_before_nul(file)).filter(|file| !file.is_empty());
+    let left = text_left.saturating_sub(file.as_ref().map_or(0, String::len));
+    (Some(CodeView { id, file }), left)
+}
+
+/// The GUID's first three fields are numbers, its last eight bytes are not.
+fn pdb70_id(guid: &[u8; 16], age: u32) -> Option<String> {
+    if *guid == [0; 16] {
+        return None;
+    }
+    let (first, second, third) = (u32_at(guid, 0)?, u16_at(guid, 4)?, u16_at(guid, 6)?);
+    let rest = u64::from_be_bytes(array_at(guid, 8)?);
+    Some(format!("{first:08X}{second:04X}{third:04X}{rest:016X}{age:x}"))
+}
+
+/// Files that are mapped but are no programs have an empty or zero id.
+fn build_id(bytes: &[u8]) -> Option<String> {
+    // 20 bytes of SHA-1 are usual; whatever the linker was told is allowed.
+    let bytes = bytes.get(..256).unwrap_or(bytes);
+    if bytes.iter().all(|byte| *byte == 0) {
+        return None;
+    }
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        write!(text, "{byte:02x}").ok()?;
+    }
+    Some(text)
+}

@@ -1,0 +1,405 @@
+//! Sums over the pieces: VMMap's table, the free blocks, the strip and the
+//! self-audit, folded in one sweep. Nothing is stored per region.
+
+pub mod strip;
+
+use crate::addr::AddressRange;
+use crate::classify::{Piece, sweep};
+use crate::dump::{CapturedRange, Dump, PointerWidth};
+use crate::evidence::{Claim, RegionKind};
+use crate::map::{MapSource, MemoryType, Origin, Protection, RegionMap, State};
+use strip::Strip;
+
+/// Free blocks smaller than this are too small for jemalloc and the JavaScript
+/// allocator. Source: Mozilla's `tiny_block_size`.
+pub const TINY: u64 = 0x10_0000;
+
+/// One row of the table. Sizes in bytes; `None` where the map cannot say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// All of it, reserved included.
+    pub size: u64,
+    /// Committed.
+    pub committed: Option<u64>,
+    /// Reserved, not committed.
+    pub reserved: Option<u64>,
+    /// Committed private memory: MEM_PRIVATE, and image pages that are
+    /// writable or copy-on-write (an upper bound). `None` for views of
+    /// sections.
+    pub private: Option<u64>,
+    /// Bytes whose contents the dump holds.
+    pub captured: u64,
+    /// VirtualQuery regions, each counted for the kind that has most of it.
+    pub blocks: u64,
+    /// Allocations, each counted for the kind that has most of it.
+    pub allocations: Option<u64>,
+    /// The largest allocation; the largest block for free and unusable memory.
+    pub largest: Option<u64>,
+}
+
+/// The free memory of a map that knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Free {
+    /// Free bytes that an allocation can use.
+    pub size: u64,
+    /// Free blocks, unusable parts taken off.
+    pub blocks: u64,
+    /// The largest of them.
+    pub largest: u64,
+    /// Where the largest begins.
+    pub largest_address: u64,
+    /// All free bytes, as `!address` counts them.
+    pub raw_size: u64,
+    /// The largest free region, as `!address` counts it.
+    pub raw_largest: u64,
+    /// Bytes in free blocks under [`TINY`].
+    pub tiny: u64,
+}
+
+impl Free {
+    /// DebugDiag's measure: (free - largest) / free, in percent. `None`
+    /// without free memory.
+    pub fn fragmentation(&self) -> Option<f64> {
+        let scattered = self.size.saturating_sub(self.largest);
+        (self.size > 0).then(|| scattered as f64 / self.size as f64 * 100.0)
+    }
+}
+
+/// The proof that the rows add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Bytes of the range, and of regions outside it (`[vsyscall]`). Of a
+    /// rebuilt map: the union of what it was rebuilt from.
+    pub range_size: u64,
+    /// Bytes of all pieces.
+    pub accounted: u64,
+    /// Regions of the source that overlapped others.
+    pub overlaps: u64,
+    /// Runs of bytes that no record describes.
+    pub gaps: u64,
+    /// Bytes in them.
+    pub gap_bytes: u64,
+}
+
+/// All sums.
+#[derive(Clone, Debug)]
+pub struct Totals {
+    /// By [`RegionKind::index`]; `None` for kinds with no byte.
+    pub kinds: [Option<Row>; RegionKind::ALL.len()],
+    /// All kinds except free memory.
+    pub total: Row,
+    /// `None` when the map does not know what is free.
+    pub free: Option<Free>,
+    /// The proof.
+    pub audit: Audit,
+    /// The kinds in address order.
+    pub strip: Strip,
+}
+
+impl Totals {
+    /// Sums up the map under these claims.
+    pub fn of(dump: &Dump<'_>, map: &RegionMap<'_>, claims: &[Claim]) -> Totals {
+        let mut fold = Fold::new(map, dump.captured.ranges());
+        for piece in sweep(map, claims) {
+            fold.add(&piece);
+        }
+        fold.finish()
+    }
+
+    /// The row of a kind, zeros when it has no byte.
+    pub fn row(&self, kind: RegionKind) -> Row {
+        self.kinds.get(kind.index()).copied().flatten().unwrap_or_default()
+    }
+}
+
+/// Sums of one kind while folding; [`row`] says which of them are known.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    size: u64,
+    committed: u64,
+    reserved: u64,
+    private: u64,
+    captured: u64,
+    blocks: u64,
+    allocations: u64,
+    largest: u64,
+}
+
+const KINDS: usize = RegionKind::ALL.len();
+
+/// How many bytes of each kind one region or allocation holds. Nearly all hold
+/// a single kind and never touch the table.
+struct Shares {
+    only: Option<usize>,
+    bytes: u64,
+    mixed: Option<[u64; KINDS]>,
+}
+
+impl Shares {
+    const NONE: Shares = Shares { only: None, bytes: 0, mixed: None };
+
+    #[inline]
+    fn add(&mut self, kind: usize, bytes: u64) {
+        match (self.only, &mut self.mixed) {
+            (_, Some(mixed)) => mixed[kind] += bytes,
+            (None, None) => self.only = Some(kind),
+            (Some(only), None) if only == kind => {}
+            (Some(only), None) => {
+                let mut mixed = [0; KINDS];
+                mixed[only] = self.bytes;
+                mixed[kind] += bytes;
+                self.mixed = Some(mixed);
+            }
+        }
+        self.bytes += bytes;
+    }
+
+    /// The kind with most bytes, and the bytes of all; leaves nothing.
+    #[inline]
+    fn take(&mut self) -> Option<(usize, u64)> {
+        let first = self.only.take()?;
+        let bytes = std::mem::take(&mut self.bytes);
+        let Some(mixed) = self.mixed.take() else { return Some((first, bytes)) };
+        let most = (0..KINDS).rev().max_by_key(|kind| mixed[*kind])?;
+        Some((most, bytes))
+    }
+}
+
+struct Fold<'m> {
+    source: MapSource,
+    range: Option<AddressRange>,
+    kinds: [Sums; KINDS],
+    captured: &'m [CapturedRange],
+    region: Shares,
+    allocation: Shares,
+    allocation_base: Option<u64>,
+    largest: u64,
+    free: Free,
+    free_block: Option<AddressRange>,
+    raw_block: u64,
+    unusable_end: Option<u64>,
+    audit: Audit,
+    outside: u64,
+    strip: Strip,
+}
+
+impl<'m> Fold<'m> {
+    fn new(map: &RegionMap<'_>, captured: &'m [CapturedRange]) -> Fold<'m> {
+        Fold {
+            source: map.source,
+            range: map.range,
+            kinds: [Sums::default(); KINDS],
+            captured,
+            region: Shares::NONE,
+            allocation: Shares::NONE,
+            allocation_base: None,
+            largest: 0,
+            free: Free::default(),
+            free_block: None,
+            raw_block: 0,
+            unusable_end: None,
+            audit: Audit { overlaps: map.overlaps, ..Audit::default() },
+            outside: 0,
+            strip: Strip::new(map.width == PointerWidth::Bits32 && map.knows_free()),
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, piece: &Piece) {
+        let (kind, size, region) = (piece.kind.index(), piece.range.size(), &piece.region);
+        if piece.range.start() == region.range.start() {
+            self.end_region();
+            if region.allocation_base.is_none() || region.allocation_base != self.allocation_base {
+                self.end_allocation();
+                self.allocation_base = region.allocation_base;
+            }
+        }
+        self.audit.accounted = self.audit.accounted.saturating_add(size);
+        if !self.range.is_some_and(|range| range.contains(piece.range.start())) {
+            self.outside = self.outside.saturating_add(size);
+        }
+        let captured = self.captured_bytes(piece.range);
+        let private = self.is_private(piece);
+        let sums = &mut self.kinds[kind];
+        sums.size = sums.size.saturating_add(size);
+        sums.captured += captured;
+        self.strip.add(piece);
+        match region.state {
+            State::Free => return self.add_free(piece),
+            State::Commit => {
+                sums.committed = sums.committed.saturating_add(size);
+                sums.private = sums.private.saturating_add(if private { size } else { 0 });
+            }
+            State::Reserve => sums.reserved = sums.reserved.saturating_add(size),
+            State::Unknown if region.origin == Origin::Gap => {
+                self.audit.gaps += 1;
+                self.audit.gap_bytes = self.audit.gap_bytes.saturating_add(size);
+            }
+            State::Unknown => {}
+        }
+        self.end_free_run();
+        self.region.add(kind, size);
+        if region.allocation_base.is_some() {
+            self.allocation.add(kind, size);
+        }
+    }
+
+    /// Whether committed bytes count as private: MEM_PRIVATE, and pages of
+    /// images that can be written. Linux charges nothing for pages without
+    /// access.
+    #[inline]
+    fn is_private(&self, piece: &Piece) -> bool {
+        let region = &piece.region;
+        match region.memory_type {
+            Some(MemoryType::Private) if self.source == MapSource::LinuxMaps => {
+                region.protect != Protection::NO_ACCESS
+            }
+            Some(MemoryType::Private) => true,
+            _ => piece.kind == RegionKind::Image && region.protect.is_writable(),
+        }
+    }
+
+    /// Captured bytes in a piece. Pieces come in address order, so ranges that
+    /// end before one are never looked at again.
+    #[inline]
+    fn captured_bytes(&mut self, range: AddressRange) -> u64 {
+        let mut bytes = 0;
+        while let Some((run, rest)) = self.captured.split_first() {
+            if run.range.start() > range.last() {
+                break;
+            }
+            bytes += run.range.intersect(range).map_or(0, AddressRange::size);
+            if run.range.last() > range.last() {
+                break;
+            }
+            self.captured = rest;
+        }
+        bytes
+    }
+
+    fn add_free(&mut self, piece: &Piece) {
+        let range = piece.range;
+        if piece.range.start() == piece.region.range.start() {
+            self.end_region();
+        }
+        self.free.raw_size = self.free.raw_size.saturating_add(range.size());
+        self.raw_block = self.raw_block.saturating_add(range.size());
+        self.free.raw_largest = self.free.raw_largest.max(self.raw_block);
+        if piece.kind == RegionKind::Unusable {
+            self.end_free_block();
+            let sums = &mut self.kinds[RegionKind::Unusable.index()];
+            sums.blocks += u64::from(self.unusable_end != Some(range.start()));
+            sums.largest = sums.largest.max(range.size());
+            self.unusable_end = Some(range.end());
+            return;
+        }
+        let joined = self.free_block.filter(|block| block.end() == range.start());
+        if joined.is_none() {
+            self.end_free_block();
+        }
+        let start = joined.map_or(range.start(), AddressRange::start);
+        self.free_block = AddressRange::spanning(start, range.last());
+    }
+
+    #[inline]
+    fn end_free_run(&mut self) {
+        self.raw_block = 0;
+        if self.free_block.is_some() {
+            self.end_free_block();
+        }
+    }
+
+    fn end_free_block(&mut self) {
+        let Some(block) = self.free_block.take() else { return };
+        let size = block.size();
+        self.free.size = self.free.size.saturating_add(size);
+        self.free.blocks += 1;
+        if size > self.free.largest {
+            (self.free.largest, self.free.largest_address) = (size, block.start());
+        }
+        if size < TINY {
+            self.free.tiny += size;
+        }
+    }
+
+    #[inline]
+    fn end_region(&mut self) {
+        if let Some((kind, _)) = self.region.take() {
+            self.kinds[kind].blocks += 1;
+        }
+    }
+
+    #[inline]
+    fn end_allocation(&mut self) {
+        let Some((kind, bytes)) = self.allocation.take() else { return };
+        let sums = &mut self.kinds[kind];
+        sums.allocations += 1;
+        sums.largest = sums.largest.max(bytes);
+        self.largest = self.largest.max(bytes);
+    }
+
+    fn finish(mut self) -> Totals {
+        self.end_region();
+        self.end_allocation();
+        self.end_free_run();
+        let free = &mut self.kinds[RegionKind::Free.index()];
+        (free.blocks, free.largest) = (self.free.blocks, self.free.largest);
+        let mut kinds = [None; KINDS];
+        let mut total = Sums { largest: self.largest, ..Sums::default() };
+        for (kind, sums) in RegionKind::ALL.into_iter().zip(self.kinds) {
+            if sums.size > 0 {
+                kinds[kind.index()] = Some(row(&sums, self.source, Some(kind)));
+            }
+            if kind != RegionKind::Free {
+                total = total.plus(&sums);
+            }
+        }
+        self.audit.range_size = match self.range {
+            _ if self.source == MapSource::Rebuilt => self.audit.accounted,
+            Some(range) => range.size().saturating_add(self.outside),
+            None => 0,
+        };
+        Totals {
+            kinds,
+            total: row(&total, self.source, None),
+            free: (self.source != MapSource::Rebuilt).then_some(self.free),
+            audit: self.audit,
+            strip: self.strip,
+        }
+    }
+}
+
+impl Sums {
+    /// The sums of both; the largest stays that of `self`.
+    fn plus(self, other: &Sums) -> Sums {
+        Sums {
+            size: self.size.saturating_add(other.size),
+            committed: self.committed.saturating_add(other.committed),
+            reserved: self.reserved.saturating_add(other.reserved),
+            private: self.private.saturating_add(other.private),
+            captured: self.captured.saturating_add(other.captured),
+            blocks: self.blocks + other.blocks,
+            allocations: self.allocations + other.allocations,
+            largest: self.largest,
+        }
+    }
+}
+
+/// Leaves out what this source cannot know: Linux does not tell reserved from
+/// committed, a rebuilt map knows neither, and whether a view of a section is
+/// private to the process is not in a dump.
+fn row(sums: &Sums, source: MapSource, kind: Option<RegionKind>) -> Row {
+    use RegionKind::{Mapped, MappedFile, Shareable, Unknown};
+    let known = source != MapSource::Rebuilt;
+    let view = matches!(kind, Some(Mapped | MappedFile | Shareable | Unknown));
+    Row {
+        size: sums.size,
+        committed: known.then_some(sums.committed),
+        reserved: (source == MapSource::MemoryInfo).then_some(sums.reserved),
+        private: (known && !view).then_some(sums.private),
+        captured: sums.captured,
+        blocks: sums.blocks,
+        allocations: known.then_some(sums.allocations),
+        largest: known.then_some(sums.largest),
+    }
+}

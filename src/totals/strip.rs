@@ -1,0 +1,182 @@
+//! The address space as a row of cells, built in one pass without knowing its
+//! size beforehand: when the cells run out, neighbours are joined.
+
+use crate::classify::Piece;
+use crate::evidence::RegionKind;
+use crate::map::State;
+
+const KINDS: usize = RegionKind::ALL.len();
+const CELLS: usize = 512;
+/// The first size of a cell: one page.
+const PAGE: u64 = 4096;
+
+/// What a strip shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Every byte of a 32-bit range, free memory included.
+    Linear,
+    /// Committed memory only, in address order: in a 47-bit range the rest
+    /// would leave a blank strip.
+    Committed,
+}
+
+/// Bytes by kind, cell by cell, in address order.
+#[derive(Clone, Debug)]
+pub struct Strip {
+    /// What it shows.
+    pub scale: Scale,
+    cells: Vec<[u64; KINDS]>,
+    cell_size: u64,
+    /// Bytes in the last cell.
+    filled: u64,
+}
+
+impl Strip {
+    pub(super) fn new(linear: bool) -> Strip {
+        let scale = if linear { Scale::Linear } else { Scale::Committed };
+        Strip { scale, cells: Vec::with_capacity(CELLS), cell_size: PAGE, filled: PAGE }
+    }
+
+    /// Adds the next piece in address order.
+    #[inline]
+    pub(super) fn add(&mut self, piece: &Piece) {
+        let shown = match self.scale {
+            Scale::Linear => true,
+            Scale::Committed => !matches!(piece.region.state, State::Free | State::Reserve),
+        };
+        if shown {
+            self.add_bytes(piece.kind.index(), piece.range.size());
+        }
+    }
+
+    fn add_bytes(&mut self, kind: usize, bytes: u64) {
+        let mut left = bytes;
+        while left > self.room() {
+            self.join_neighbours();
+        }
+        while left > 0 {
+            if self.filled == self.cell_size {
+                self.cells.push([0; KINDS]);
+                self.filled = 0;
+            }
+            let part = left.min(self.cell_size - self.filled);
+            if let Some(cell) = self.cells.last_mut() {
+                cell[kind] += part;
+            }
+            self.filled += part;
+            left -= part;
+        }
+    }
+
+    /// Bytes until the cells run out.
+    fn room(&self) -> u64 {
+        let unused = (CELLS - self.cells.len()) as u64;
+        unused.saturating_mul(self.cell_size).saturating_add(self.cell_size - self.filled)
+    }
+
+    fn join_neighbours(&mut self) {
+        let odd = self.cells.len() % 2 == 1;
+        let joined = self.cells.chunks(2).map(|pair| {
+            let mut sum = [0; KINDS];
+            for cell in pair {
+                sum.iter_mut().zip(cell).for_each(|(sum, bytes)| *sum += bytes);
+            }
+            sum
+        });
+        self.cells = joined.collect();
+        if !odd && !self.cells.is_empty() {
+            self.filled += self.cell_size;
+        }
+        self.cell_size = self.cell_size.saturating_mul(2);
+        if self.cells.is_empty() {
+            self.filled = self.cell_size;
+        }
+    }
+
+    /// Bytes shown in all.
+    pub fn bytes(&self) -> u64 {
+        let full = (self.cells.len() as u64).saturating_sub(1);
+        if self.cells.is_empty() { 0 } else { full * self.cell_size + self.filled }
+    }
+
+    /// The strip at a width: the kind with most bytes in each cell.
+    pub fn kinds(&self, width: usize) -> Vec<RegionKind> {
+        let total = self.bytes();
+        if total == 0 || width == 0 {
+            return Vec::new();
+        }
+        let width = width.min(usize::try_from(total).unwrap_or(usize::MAX));
+        let mut out = vec![[0_u128; KINDS]; width];
+        let mut start = 0_u64;
+        for cell in &self.cells {
+            let size: u64 = cell.iter().sum();
+            let place = |at: u64| (u128::from(at) * width as u128 / u128::from(total)) as usize;
+            let (first, last) = (place(start), place(start + size.saturating_sub(1)));
+            for (share, target) in shares(start, size, total, width, first, last) {
+                for (sum, bytes) in out[target].iter_mut().zip(cell) {
+                    *sum += u128::from(*bytes) * share;
+                }
+            }
+            start += size;
+        }
+        out.iter().map(most).collect()
+    }
+}
+
+/// How a cell of the strip spreads over the cells of the picture: shares in
+/// units that are the same for all.
+fn shares(
+    start: u64,
+    size: u64,
+    total: u64,
+    width: usize,
+    first: usize,
+    last: usize,
+) -> impl Iterator<Item = (u128, usize)> {
+    let (total, columns) = (u128::from(total), width as u128);
+    let (from, to) = (u128::from(start) * columns, u128::from(start + size) * columns);
+    (first..=last.min(width - 1)).map(move |column| {
+        let (left, right) = (column as u128 * total, (column as u128 + 1) * total);
+        (right.min(to).saturating_sub(left.max(from)), column)
+    })
+}
+
+fn most(cell: &[u128; KINDS]) -> RegionKind {
+    let best = (0..KINDS).rev().max_by_key(|kind| cell[*kind]);
+    best.map_or(RegionKind::Unknown, |kind| RegionKind::ALL[kind])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strip(runs: &[(RegionKind, u64)]) -> Strip {
+        let mut strip = Strip::new(true);
+        for (kind, bytes) in runs {
+            strip.add_bytes(kind.index(), *bytes);
+        }
+        strip
+    }
+
+    #[test]
+    fn every_byte_is_in_a_cell_however_many_there_are() {
+        for size in [1, 4095, 4096, 4097, 1 << 20, 1 << 31, 1 << 47] {
+            let strip =
+                strip(&[(RegionKind::Free, size), (RegionKind::Heap, size), (RegionKind::Free, 3)]);
+            assert_eq!(strip.bytes(), 2 * size + 3);
+            let sum: u64 = strip.cells.iter().flatten().sum();
+            assert_eq!(sum, 2 * size + 3);
+            assert!(strip.cells.len() <= CELLS);
+        }
+    }
+
+    #[test]
+    fn the_picture_keeps_the_order() {
+        let strip = strip(&[(RegionKind::Image, 1 << 20), (RegionKind::Free, 1 << 20)]);
+        assert_eq!(
+            strip.kinds(4),
+            [RegionKind::Image, RegionKind::Image, RegionKind::Free, RegionKind::Free]
+        );
+        assert_eq!(Strip::new(true).kinds(10), []);
+    }
+}
