@@ -74,7 +74,7 @@ fn read_libraries(reader: &mut StreamReader<'_, '_>, width: PointerWidth) -> Vec
         });
         return Vec::new();
     };
-    let (rva, promised) = (u64::from(rva), index(promised).min(reader.limits.entries));
+    let (rva, promised) = (u64::from(rva), index(promised));
     let Some(stride) = entry_size(reader, width, rva, promised) else {
         if promised > 0 {
             reader.issue(KIND, stream.offset, || {
@@ -83,8 +83,8 @@ fn read_libraries(reader: &mut StreamReader<'_, '_>, width: PointerWidth) -> Vec
         }
         return Vec::new();
     };
-    let bytes = reader.source.slice_clipped(rva, length(promised.saturating_mul(stride)));
-    let entries = bytes.chunks_exact(stride);
+    let wanted = promised.min(reader.limits.entries).saturating_mul(stride);
+    let entries = reader.source.slice_clipped(rva, length(wanted)).chunks_exact(stride);
     if entries.len() < promised {
         let there = entries.len();
         reader.issue(KIND, stream.offset, || {

@@ -257,3 +257,6 @@ pub(crate) fn records_of<'s, const N: usize>(
     });
     Some(List { records: Box::new(placed), count })
 }
+
+#[cfg(test)]
+mod tests;
