@@ -21,6 +21,8 @@ pub mod evidence;
 pub mod issue;
 pub mod limits;
 pub mod map;
+pub mod render;
+pub mod report;
 pub mod rules;
 pub mod size;
 pub mod source;
