@@ -31,7 +31,7 @@ pub struct Teb {
     pub guaranteed_stack_bytes: u32,
     /// NtTib.FiberData; not 0 sets HasFiberData.
     pub fiber_data: u64,
-    /// Win32ClientInfo[5] (64-bit only): base of the desktop heap.
+    /// `Win32ClientInfo[5]` (64-bit only): base of the desktop heap.
     pub desktop_heap: u64,
 }
 
