@@ -213,7 +213,11 @@ fn compare_module(
     let elf = matches!(theirs.codeview_info, Some(minidump::CodeView::Elf(_)));
     if elf {
         let id = theirs.code_identifier().map(|id| id.as_str().to_owned());
-        all.same("build id", ours.debug_id.clone(), id.filter(|id| ours.debug_id.is_some() || !id.bytes().all(|digit| digit == b'0')));
+        all.same(
+            "build id",
+            ours.debug_id.clone(),
+            id.filter(|id| ours.debug_id.is_some() || !id.bytes().all(|digit| digit == b'0')),
+        );
     } else {
         let id = theirs.debug_identifier().map(|id| id.breakpad().to_string());
         all.same("debug id", ours.debug_id.clone(), id);
@@ -390,7 +394,10 @@ fn check_kept(name: &str, dump: &Dump<'_>) {
         "thr_trailing12" => assert_eq!(dump.threads.len(), 1),
         "m64_trunc" | "m64_trailing8" | "ml_trailing16" => assert!(dump.captured.bytes > 0),
         "maps_garbage_line" => assert_eq!(maps, Some((1, true))),
-        "maps_nul_padded" | "maps_no_trailing_space" | "maps_nonutf8" | "maps_sysv_short"
+        "maps_nul_padded"
+        | "maps_no_trailing_space"
+        | "maps_nonutf8"
+        | "maps_sysv_short"
         | "maps_stack_colon" => assert_eq!(maps, Some((2, false))),
         _ => {}
     }
