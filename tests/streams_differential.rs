@@ -6,6 +6,8 @@
 //! The dumps are beside the project, not in it; without them the tests say
 //! so and pass. No test prints what is in a dump's memory.
 
+#![allow(clippy::print_stdout, reason = "how much was compared, for who wants to see it")]
+
 mod support;
 
 use std::collections::BTreeMap;
