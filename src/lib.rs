@@ -21,9 +21,12 @@ pub mod evidence;
 pub mod issue;
 pub mod limits;
 pub mod map;
+pub mod render;
+pub mod report;
 pub mod rules;
 pub mod size;
 pub mod source;
+pub mod synth;
 pub mod totals;
 
 pub use analysis::{Analysis, analyze};

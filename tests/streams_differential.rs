@@ -6,6 +6,11 @@
 //! The dumps are beside the project, not in it; without them the tests say
 //! so and pass. No test prints what is in a dump's memory.
 
+#![allow(clippy::print_stdout, reason = "how much was compared, for who wants to see it")]
+
+mod support;
+
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -24,13 +29,13 @@ use minidump::{
 /// Compared values of one file, and where they differ.
 struct Comparison<'a> {
     path: &'a Path,
-    compared: usize,
+    compared: BTreeMap<&'static str, usize>,
     differences: Vec<String>,
 }
 
 impl Comparison<'_> {
-    fn same<T: PartialEq + Debug>(&mut self, what: &str, ours: T, theirs: T) {
-        self.compared += 1;
+    fn same<T: PartialEq + Debug>(&mut self, what: &'static str, ours: T, theirs: T) {
+        *self.compared.entry(what).or_default() += 1;
         if ours != theirs {
             let path = self.path.display();
             self.differences.push(format!("{path}: {what}: {ours:x?} here, {theirs:x?} there"));
@@ -41,11 +46,8 @@ impl Comparison<'_> {
 #[test]
 fn real_dumps_read_as_the_crate_reads_them() {
     let files = dumps();
-    if files.is_empty() {
-        println!("skipped: no dumps in ../shared/corpus and ../shared/scenarios");
-        return;
-    }
-    let (mut read, mut both, mut compared, mut issues) = (0, 0, 0, 0);
+    let (mut read, mut both, mut issues) = (0, 0, 0);
+    let mut compared = BTreeMap::new();
     let mut differences = Vec::new();
     for path in &files {
         let bytes = std::fs::read(path).unwrap();
@@ -55,15 +57,16 @@ fn real_dumps_read_as_the_crate_reads_them() {
         issues += dump.issues.total();
         let Ok(theirs) = Minidump::read(bytes) else { continue };
         both += 1;
-        let mut comparison = Comparison { path, compared: 0, differences: Vec::new() };
+        let mut comparison = Comparison { path, compared, differences: Vec::new() };
         compare(&dump, &theirs, &mut comparison);
-        compared += comparison.compared;
+        compared = comparison.compared;
         differences.append(&mut comparison.differences);
     }
     println!(
-        "{} files, {read} are dumps, {both} the crate reads too, {compared} values compared, {issues} issues",
+        "{} files, {read} are dumps, {both} the crate reads too, {issues} issues",
         files.len()
     );
+    println!("values compared: {compared:#?}");
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
@@ -297,34 +300,17 @@ fn known_os(platform: Platform) -> Option<Os> {
     })
 }
 
-/// The `.dmp` files beside the project, in a fixed order.
+/// The unpacked dumps beside the project, in a fixed order.
 fn dumps() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![shared("corpus"), shared("scenarios")];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "dmp") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-/// A path in the folder of inputs, `$DUMPMAP_SHARED` or `../shared`.
-fn shared(name: &str) -> PathBuf {
-    let folder = std::env::var_os("DUMPMAP_SHARED").map(PathBuf::from);
-    folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared")).join(name)
+    let folders = ["corpus", "scenarios"].into_iter().filter_map(support::shared_or_skip);
+    let files = folders.flat_map(|folder| support::dumps_in(&folder));
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "dmp")).collect()
 }
 
 #[test]
 fn hostile_files_are_read_quickly_and_said_to_be_damaged() {
-    let script = shared("bench/mkbad.py");
+    let Some(bench) = support::shared_or_skip("bench") else { return };
+    let script = bench.join("mkbad.py");
     let folder = std::env::temp_dir().join(format!("dumpmap-bad-{}", std::process::id()));
     let made = script.is_file()
         && std::process::Command::new("python3")
@@ -333,7 +319,7 @@ fn hostile_files_are_read_quickly_and_said_to_be_damaged() {
             .status()
             .is_ok_and(|status| status.success());
     if !made {
-        println!("skipped: python3 or {} is absent", script.display());
+        support::skip("python3 or mkbad.py is absent");
         return;
     }
     // Files that are odd and whole: nothing to say.

@@ -129,3 +129,100 @@ pub(super) fn context(
     let context = MinidumpContext::read(&bytes, Endian::Little, &info, None).ok()?;
     Some(Context { registers: context.registers().collect() })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dump::tests::{Bytes, longs, read, words};
+
+    /// A dump with one thread whose context is this, and what it reads as.
+    fn of<T>(
+        (arch, platform): (u16, u32),
+        context: &[u8],
+        ask: impl Fn(&crate::dump::Dump<'_>) -> T,
+    ) -> T {
+        let mut bytes = Bytes::new();
+        let size = u32::try_from(context.len()).unwrap();
+        let rva = bytes.data(context);
+        let list = [words([1, 1, 0, 0, 0]), longs([0, 0]), words([0, 0, size, rva])].concat();
+        read(&bytes.system(arch, platform).stream(3, list).finish(), ask)
+    }
+
+    fn registers_of(system: (u16, u32), context: &[u8]) -> Option<[u64; 3]> {
+        let registers = of(system, context, |dump| dump.registers(&dump.threads[0]))?;
+        Some([registers.stack_pointer, registers.instruction_pointer, registers.frame_pointer])
+    }
+
+    fn record(size: usize, fields: &[(usize, u64, usize)]) -> Vec<u8> {
+        let mut bytes = vec![0; size];
+        for (at, value, width) in fields {
+            bytes[*at..at + width].copy_from_slice(&value.to_le_bytes()[..*width]);
+        }
+        bytes
+    }
+
+    fn amd64(flags: u64) -> Vec<u8> {
+        record(1232, &[(0x30, flags, 4), (0x98, 1, 8), (0xf8, 2, 8), (0xa0, 3, 8), (0x78, 4, 8)])
+    }
+
+    fn x86(size: usize) -> Vec<u8> {
+        record(size, &[(0, 0x1_003f, 4), (0xc4, 1, 4), (0xb8, 2, 4), (0xb4, 3, 4)])
+    }
+
+    #[test]
+    fn stack_instruction_and_frame_pointer_of_each_processor() {
+        let expected = Some([1, 2, 3]);
+        assert_eq!(registers_of((9, 2), &amd64(0x10_005f)), expected);
+        assert_eq!(registers_of((0, 2), &x86(716)), expected);
+        let arm =
+            |frame| record(368, &[(0, 0x4000_0006, 4), (0x38, 1, 4), (0x40, 2, 4), (frame, 3, 4)]);
+        assert_eq!(registers_of((5, 0x8201), &arm(0x30)), expected);
+        assert_eq!(registers_of((5, 0x8102), &arm(0x20)), expected);
+        let fields = [(0x100, 1, 8), (0x108, 2, 8), (0xf0, 3, 8)];
+        for (arch, flags, width) in [(12, 0x40_000f, 4), (0x8003, 0x8000_0006, 8)] {
+            let context = record(912, &[[(0, flags, width)].as_slice(), &fields].concat());
+            assert_eq!(registers_of((arch, 2), &context), expected);
+        }
+        let mips = record(600, &[(0, 0x4_0000, 4), (0xf0, 1, 8), (0x138, 2, 8), (0xf8, 3, 8)]);
+        assert_eq!(registers_of((1, 0x8201), &mips), expected);
+    }
+
+    #[test]
+    fn records_that_are_cut_or_of_another_processor() {
+        assert_eq!(registers_of((9, 2), &amd64(0x10_005f)[..0x100]), Some([1, 2, 3]));
+        assert_eq!(registers_of((9, 2), &amd64(0x10_005f)[..0xff]), None);
+        assert_eq!(registers_of((9, 2), &amd64(0x1_005f)), None);
+        assert_eq!(registers_of((9, 2), &x86(1232)), None);
+        assert_eq!(registers_of((0, 2), &amd64(0x10_005f)), None);
+        assert_eq!(registers_of((0xffff, 2), &amd64(0x10_005f)), None);
+    }
+
+    #[test]
+    fn every_register_even_of_records_with_more_flags_or_fewer_bytes() {
+        let value = |context: &[u8], name| {
+            of((9, 2), context, |dump| {
+                let context = dump.context(&dump.threads[0])?;
+                context.registers.iter().find(|(of, _)| *of == name).map(|(_, value)| *value)
+            })
+        };
+        for (flags, size) in [(0x10_005f, 1232), (0xd810_005f, 1232), (0x10_005f, 0x100)] {
+            let context = amd64(flags);
+            assert_eq!(value(&context[..size], "rax"), Some(4));
+            assert_eq!(value(&context[..size], "rip"), Some(2));
+        }
+        assert_eq!(value(&amd64(0x10_005f)[..0xf0], "rax"), None);
+    }
+
+    #[test]
+    fn the_exceptions_registers_come_first() {
+        let mut bytes = Bytes::new();
+        let [raised, listed] = [0x77_u64, 0x88]
+            .map(|stack| bytes.data(record(1232, &[(0x30, 0x10_005f, 4), (0x98, stack, 8)])));
+        let list = [words([1, 1, 0, 0, 0]), longs([0, 0]), words([0, 0, 1232, listed])].concat();
+        let mut exception = words([1, 0, 0xc000_0005]);
+        exception.resize(160, 0);
+        exception.extend(words([1232, raised]));
+        let dump = bytes.system(9, 2).stream(3, list).stream(6, exception).finish();
+        let stack = read(&dump, |dump| dump.registers(&dump.threads[0]).unwrap().stack_pointer);
+        assert_eq!(stack, 0x77);
+    }
+}

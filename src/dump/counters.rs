@@ -142,3 +142,66 @@ fn refusal(bytes: &[u8], needed: usize) -> String {
         bytes.len()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(bytes: &mut [u8], fields: &[(usize, u64, usize)]) {
+        for (at, value, size) in fields {
+            bytes[*at..at + size].copy_from_slice(&value.to_le_bytes()[..*size]);
+        }
+    }
+
+    #[test]
+    fn the_systems_memory_in_bytes() {
+        let mut bytes = [0; 0x1ec];
+        put(&mut bytes, &[(0, 1, 2), (8, 4096, 4), (0xc, 1000, 4), (0x18, 65536, 4)]);
+        put(&mut bytes, &[(0x1c, 0x10000, 8), (0x24, 0x7fff_fffe_ffff, 8)]);
+        put(&mut bytes, &[(0x74, 10, 8), (0x7c, 11, 8), (0x84, 12, 8), (0x8c, 13, 8)]);
+        put(&mut bytes, &[(0xc0, 20, 4), (0xc4, 21, 4), (0xc8, 22, 4), (0xcc, 23, 4)]);
+        let counters = |flags, bytes: &mut [u8]| {
+            put(bytes, &[(2, flags, 2)]);
+            let found = system_memory(bytes).unwrap();
+            assert_eq!((found.page_size, found.granularity), (4096, 65536));
+            assert_eq!((found.minimum_address, found.maximum_address), (0x10000, 0x7fff_fffe_ffff));
+            assert_eq!(found.physical, 1000 * 4096);
+            [found.available, found.committed, found.commit_limit, found.peak_commit]
+                .map(|bytes| bytes / 4096)
+        };
+        assert_eq!(counters(0xf, &mut bytes), [10, 11, 12, 13]);
+        assert_eq!(counters(0x1, &mut bytes), [20, 21, 22, 23]);
+        assert_eq!(system_memory(&bytes[..0xcf]), None);
+        assert_eq!(system_memory(&[0; 0x1ec]), None);
+    }
+
+    #[test]
+    fn revision_2_moves_the_private_bytes() {
+        let mut bytes = [0; 0x98];
+        put(&mut bytes, &[(0, 1, 2), (4, 9, 4), (8, 20, 8), (0x10, 10, 8)]);
+        put(&mut bytes, &[(0x38, 30, 8), (0x40, 40, 8), (0x48, 50, 8), (0x50, 51, 8)]);
+        put(&mut bytes, &[(0x58, 60, 8), (0x60, 70, 8), (0x68, 80, 8)]);
+        let first = vm_counters(&bytes[..0x50]).unwrap();
+        assert_eq!((first.private, first.virtual_size, first.shared_commit), (50, None, None));
+        assert_eq!((first.working_set, first.pagefile, first.page_faults), ((10, 20), (30, 40), 9));
+        put(&mut bytes, &[(0, 2, 2), (2, 0xf, 2)]);
+        let second = vm_counters(&bytes).unwrap();
+        assert_eq!((second.private, second.virtual_size), (60, Some((51, 50))));
+        assert_eq!((second.private_working_set, second.shared_commit), (Some(70), Some(80)));
+        put(&mut bytes, &[(2, 1, 2)]);
+        let basic = vm_counters(&bytes).unwrap();
+        assert_eq!(
+            (basic.private, basic.virtual_size, basic.private_working_set),
+            (30, None, None)
+        );
+    }
+
+    #[test]
+    fn cut_counters_are_not_used() {
+        for (revision, size) in [(1, 0x4f), (2, 0x6f), (0, 0x98), (1, 2), (1, 0)] {
+            let mut bytes = vec![0; 0x98];
+            put(&mut bytes, &[(0, revision, 2)]);
+            assert_eq!(vm_counters(&bytes[..size]), None);
+        }
+    }
+}

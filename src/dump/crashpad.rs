@@ -110,3 +110,73 @@ fn outside(reader: &mut StreamReader<'_, '_>, (size, rva): (u32, u32), what: &st
         format!("{what}, {size} bytes at {rva:#x}, lie outside the file; left out")
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::tests::{Bytes, messages, read, words};
+
+    fn text(bytes: &mut Bytes, text: &str) -> u32 {
+        let size = u32::try_from(text.len()).unwrap();
+        bytes.data([&size.to_le_bytes(), text.as_bytes()].concat())
+    }
+
+    /// Data with its size and place, as a location descriptor.
+    fn located_data(bytes: &mut Bytes, data: &[u8]) -> [u32; 2] {
+        [u32::try_from(data.len()).unwrap(), bytes.data(data)]
+    }
+
+    #[test]
+    fn annotations_of_the_process_and_of_modules() {
+        let mut bytes = Bytes::new();
+        let [a, b, c, d] = ["ver", "1.2", "ptype", "gpu"].map(|word| text(&mut bytes, word));
+        let simple = located_data(&mut bytes, &words([1, a, b]));
+        // A string, another type, and one whose value lies outside.
+        let objects = words([3, c, 1, d, c, 2, d, c, 1, 0x7fff_ffff]);
+        let objects = located_data(&mut bytes, &objects);
+        let module = words([1, 0, 0, simple[0], simple[1], objects[0], objects[1]]);
+        let module = located_data(&mut bytes, &module);
+        let links = words([3, 0, module[0], module[1], 1, 0, 0, 2, 28, 0x7fff_ffff]);
+        let links = located_data(&mut bytes, &links);
+        let mut stream = words([1]);
+        stream.extend((0..16).chain([0; 16]));
+        stream.extend(words([simple[0], simple[1], links[0], links[1]]));
+        read(&bytes.stream(KIND, stream).finish(), |dump| {
+            let found: Vec<_> = dump
+                .notes
+                .annotations
+                .iter()
+                .map(|annotation| (annotation.key.as_str(), annotation.value.as_str()))
+                .collect();
+            assert_eq!(found, [("ver", "1.2"), ("ver", "1.2"), ("ptype", "gpu")]);
+            let id = dump.notes.report_id.as_deref();
+            assert_eq!(id, Some("03020100-0504-0706-0809-0a0b0c0d0e0f"));
+            assert_eq!(messages(dump).len(), 2, "{:?}", messages(dump));
+        });
+    }
+
+    #[test]
+    fn many_links_to_one_dictionary_stay_bounded() {
+        let mut bytes = Bytes::new();
+        let key = text(&mut bytes, "key");
+        let many = [words([1000]), words([key; 2000])].concat();
+        let many = located_data(&mut bytes, &many);
+        let module = located_data(&mut bytes, &words([1, 0, 0, many[0], many[1], 0, 0]));
+        let links = [words([1000]), words([0, module[0], module[1]]).repeat(1000)].concat();
+        let links = located_data(&mut bytes, &links);
+        let mut stream = words([1]);
+        stream.resize(0x2c, 0);
+        stream.extend(words(links));
+        read(&bytes.stream(KIND, stream).finish(), |dump| {
+            assert_eq!((dump.notes.annotations.len(), messages(dump).len()), (MOST, 1));
+        });
+    }
+
+    #[test]
+    fn cut_streams() {
+        for size in 0..0x34 {
+            let dump = Bytes::new().stream(KIND, vec![0xff; size]).finish();
+            read(&dump, |dump| assert!(dump.notes.annotations.is_empty()));
+        }
+    }
+}

@@ -63,3 +63,64 @@ pub(super) fn read(reader: &mut StreamReader<'_, '_>) -> HandleData {
     }
     data
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dump::tests::{Bytes, longs, messages, read, words};
+
+    #[test]
+    fn descriptors_of_any_size() {
+        for size in [32_u32, 40, 48] {
+            let mut bytes = Bytes::new();
+            let [kind, object] = ["File", "\\Device"].map(|text| bytes.name(text));
+            let mut stream = words([16, size, 2, 0]);
+            for (value, object) in [(4, object), (8, 0)] {
+                let fields = words([kind, object, 0x40, 0x12_0089, 3, 5]);
+                let mut descriptor = [longs([value]), fields].concat();
+                descriptor.resize(size as usize, 0xee);
+                stream.extend(descriptor);
+            }
+            read(&bytes.stream(12, stream).finish(), |dump| {
+                let handles = &dump.handles.handles;
+                assert_eq!((handles.len(), messages(dump).len()), (2, 0));
+                let first = &handles[0];
+                assert_eq!((first.value, first.type_name.as_deref()), (4, Some("File")));
+                assert_eq!(
+                    (first.object_name.as_deref(), first.access),
+                    (Some("\\Device"), 0x12_0089)
+                );
+                assert_eq!(
+                    (first.attributes, first.handle_count, first.pointer_count),
+                    (0x40, 3, 5)
+                );
+                assert_eq!(handles[1].object_name, None);
+            });
+        }
+    }
+
+    #[test]
+    fn hostile_headers() {
+        for (header, size, count) in
+            [(16, 0, u32::MAX), (16, 31, 1), (u32::MAX, 32, 1), (16, 40, u32::MAX)]
+        {
+            let stream = words([header, size, count, 0]);
+            read(&Bytes::new().stream(12, stream).finish(), |dump| {
+                assert_eq!((dump.handles.handles.len(), messages(dump).len()), (0, 1));
+                assert!(dump.handles.present);
+            });
+        }
+        read(&Bytes::new().stream(12, [16]).finish(), |dump| assert_eq!(messages(dump).len(), 1));
+    }
+
+    #[test]
+    fn a_bad_name_costs_the_name() {
+        let stream =
+            [words([16, 32, 1, 0]), longs([4]), words([0x7fff_0000, 0x7fff_0000])].concat();
+        let stream = [stream, vec![0; 16]].concat();
+        read(&Bytes::new().stream(12, stream).finish(), |dump| {
+            let handle = &dump.handles.handles[0];
+            assert_eq!((handle.value, &handle.type_name, &handle.object_name), (4, &None, &None));
+            assert_eq!(messages(dump).len(), 2);
+        });
+    }
+}

@@ -48,7 +48,7 @@ pub use exception::Exception;
 pub use handles::{Handle, HandleData};
 pub use linux::LinuxDump;
 pub use linux_maps::{LinuxMap, LinuxMaps};
-pub use memory_info::{MemoryInfoList, RawRegion};
+pub use memory_info::{MemoryInfoList, RawRegion, RawRegions};
 pub use misc::ProcessInfo;
 pub use modules::{FunctionTable, Module, ModuleList, UnloadedModule};
 pub use notes::{Annotation, Notes};
@@ -257,3 +257,6 @@ pub(crate) fn records_of<'s, const N: usize>(
     });
     Some(List { records: Box::new(placed), count })
 }
+
+#[cfg(test)]
+mod tests;

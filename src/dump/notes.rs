@@ -98,3 +98,57 @@ fn read_assertion(reader: &mut StreamReader<'_, '_>) -> Option<String> {
     }
     Some(assertion)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dump::tests::{Bytes, messages, read, words};
+
+    fn wide(text: &str) -> Vec<u8> {
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn comments_with_and_without_a_nul() {
+        let comment = |bytes: Bytes| read(&bytes.finish(), |dump| dump.notes.comment.clone());
+        let narrow = Bytes::new().stream(10, "*** procdump\0\0\0");
+        assert_eq!(comment(narrow).as_deref(), Some("*** procdump"));
+        let both = Bytes::new().stream(11, wide("héllo")).stream(10, "hello");
+        assert_eq!(comment(both).as_deref(), Some("hello\nhéllo"));
+        let same = Bytes::new().stream(11, wide("hello\0")).stream(10, "hello");
+        assert_eq!(comment(same).as_deref(), Some("hello"));
+        assert_eq!(comment(Bytes::new().stream(10, "\0").stream(11, "x")), None);
+    }
+
+    #[test]
+    fn a_long_comment_is_clipped() {
+        let dump = Bytes::new().stream(10, "x".repeat(70_000)).finish();
+        read(&dump, |dump| {
+            let size = dump.notes.comment.as_ref().map(String::len);
+            assert_eq!((size, messages(dump).len()), (Some(65_536), 1));
+        });
+    }
+
+    #[test]
+    fn breakpads_threads_when_both_are_valid() {
+        for (validity, expected) in [(3, Some((7, 8))), (1, None), (0, None), (7, Some((7, 8)))] {
+            let dump = Bytes::new().stream(0x4767_0001, words([validity, 7, 8])).finish();
+            assert_eq!(read(&dump, |dump| dump.notes.breakpad_threads), expected);
+        }
+        let cut = Bytes::new().stream(0x4767_0001, words([3, 7])).finish();
+        assert_eq!(read(&cut, |dump| dump.notes.breakpad_threads), None);
+    }
+
+    #[test]
+    fn an_assertion_in_one_text() {
+        let field = |text: &str| [wide(text), vec![0; 256 - 2 * text.len()]].concat();
+        let assertion = |expression, function, file, kind| {
+            let texts = [field(expression), field(function), field(file)].concat();
+            let stream = [texts, words([42, kind])].concat();
+            let dump = Bytes::new().stream(0x4767_0002, stream).finish();
+            read(&dump, |dump| dump.notes.assertion.clone().unwrap())
+        };
+        assert_eq!(assertion("x > 0", "main", "a.c", 0), "x > 0 in main (a.c:42)");
+        assert_eq!(assertion("", "", "", 2), "pure virtual call");
+        assert_eq!(assertion("", "f", "", 1), "invalid parameter in f");
+    }
+}

@@ -1,0 +1,152 @@
+//! The command line: what is asked, where the answer goes, and the exit code.
+//! One command is one file; it loads an analysis, makes a report and chooses a
+//! renderer.
+
+mod input;
+mod output;
+mod summary;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// VMMap for crash dumps: what took the address space of a process, and how
+/// that is known, from its minidump.
+#[derive(Debug, Parser)]
+#[command(name = "dumpmap", version, arg_required_else_help = true, max_term_width = 80)]
+#[command(after_help = "`dumpmap DUMP` is `dumpmap summary DUMP`. `-` reads standard input.")]
+struct Cli {
+    /// A .dmp file; shows its summary
+    dump: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+struct Options {
+    /// How the answer is written
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+    /// Writes to a file instead of standard output
+    #[arg(short, long, global = true, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Colours in text
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+    /// How much memory content is read
+    #[arg(long, global = true, value_name = "DEPTH", default_value = "headers")]
+    depth: Depth,
+    /// Hides user names, hosts and shares in paths
+    #[arg(long, global = true)]
+    redact: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Jsonl,
+    Csv,
+    Markdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Depth {
+    /// Streams only
+    Streams,
+    /// Also TEBs, PEBs, image and heap headers
+    Headers,
+    /// Also every entry of every heap
+    Walk,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What took the address space: VMMap's table, free memory, findings
+    Summary(summary::Summary),
+}
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+enum Failure {
+    /// Nobody reads the answer any more: not a failure for the exit code.
+    BrokenPipe,
+    /// What to print after `dumpmap: `.
+    Message(String),
+}
+
+type Done = Result<(), Failure>;
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match run(&cli) {
+        Ok(()) | Err(Failure::BrokenPipe) => ExitCode::SUCCESS,
+        Err(Failure::Message(message)) => {
+            let _ = output::complain(&message);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Done {
+    let options = &cli.options;
+    match (&cli.dump, &cli.command) {
+        (Some(_), Some(_)) => {
+            Err(Failure::Message("a command comes before its dump: dumpmap COMMAND DUMP".into()))
+        }
+        (Some(dump), None) => summary::run(&summary::Summary { dump: dump.clone() }, options),
+        (None, Some(command)) => match command {
+            Command::Summary(args) => summary::run(args, options),
+        },
+        (None, None) => Err(Failure::Message("no dump given: dumpmap DUMP".into())),
+    }
+}
+
+/// Help and version are no errors; everything else is one, with exit code 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}
+
+/// The format asked for, when this command has it.
+fn supported(command: &str, format: Format, formats: &[Format]) -> Result<Format, Failure> {
+    if formats.contains(&format) {
+        return Ok(format);
+    }
+    let name = |format: &Format| {
+        format.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    };
+    let names: Vec<String> = formats.iter().map(name).collect();
+    Err(Failure::Message(format!(
+        "{command}: --format {} is not supported; use {}",
+        name(&format),
+        names.join(", ")
+    )))
+}
+
+/// `PATH: what`, the path as a terminal may show it.
+fn at_path(path: &std::path::Path, what: impl std::fmt::Display) -> Failure {
+    let path = path.to_string_lossy();
+    Failure::Message(format!("{}: {what}", dumpmap::render::sanitize::terminal(&path)))
+}
+
+/// The name of a dump as it was given.
+fn given(path: &std::path::Path) -> OsString {
+    path.as_os_str().to_owned()
+}

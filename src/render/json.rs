@@ -1,0 +1,26 @@
+//! JSON: one document, indented; or one compact object a line.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// The document, indented by two blanks, with a newline at the end.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn document<T: Serialize>(report: &T, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    out.write_all(b"\n")
+}
+
+/// One object a line.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn lines<T: Serialize>(rows: &[T], out: &mut dyn Write) -> io::Result<()> {
+    for row in rows {
+        serde_json::to_writer(&mut *out, row)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! Markdown: headings and tables, for tickets and pull requests.
+
+use super::text;
+use crate::report::SummaryReport;
+
+/// The summary: the head, the findings and VMMap's table.
+pub fn summary(report: &SummaryReport<'_>) -> String {
+    use super::sanitize::markdown as safe;
+    let mut out = format!("## {}\n\n", safe(report.dump.file_name()));
+    for line in text::head_lines(&report.dump) {
+        out.push_str(&format!("{}  \n", safe(&line)));
+    }
+    out.push_str("\n### Findings\n\n");
+    for finding in &report.findings {
+        out.push_str(&format!(
+            "- **{}** `{}`: {}\n",
+            finding.severity.as_str(),
+            finding.rule,
+            safe(&finding.message)
+        ));
+        for detail in &finding.details {
+            out.push_str(&format!("  - {}\n", safe(detail)));
+        }
+    }
+    if report.findings.is_empty() {
+        out.push_str("none\n");
+    }
+    out.push_str("\n### Memory\n\n");
+    out.push_str(&text::summary_table(report).markdown());
+    out.push_str(&format!("\n{}\n", safe(&text::audit_line(report))));
+    out
+}

@@ -1,0 +1,50 @@
+//! Reports for people, in 80 columns.
+
+mod summary;
+
+pub use summary::summary;
+pub(crate) use summary::{audit_line, head_lines, summary_table};
+
+use super::{Paint, sanitize};
+use crate::report::IssueView;
+
+/// `ThreadList at 0x1234: message`.
+pub(crate) fn issue_line(issue: &IssueView) -> String {
+    let stream = issue.stream.as_deref().unwrap_or("header");
+    match issue.offset {
+        Some(offset) => format!("{stream} at {offset:#x}: {}", issue.message),
+        None => format!("{stream}: {}", issue.message),
+    }
+}
+
+/// Parts joined by ` · `, broken between parts into lines of 80 columns.
+pub(crate) fn join_parts(parts: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts.iter().map(|part| sanitize::terminal(part)) {
+        let room = super::WIDTH.saturating_sub(sanitize::width(&part) + 3);
+        match lines.last_mut().filter(|line| sanitize::width(line) <= room) {
+            Some(line) => {
+                line.push_str(" · ");
+                line.push_str(&part);
+            }
+            None => lines.push(sanitize::clip(&part, super::WIDTH).into_owned()),
+        }
+    }
+    lines
+}
+
+/// `label` and a text behind it, later lines indented to the text.
+pub(crate) fn labelled(label: &str, text: &str, paint: Paint, style: anstyle::Style) -> String {
+    let indent = sanitize::width(label);
+    let text = sanitize::terminal(text);
+    let lines = sanitize::wrap(&text, super::WIDTH.saturating_sub(indent));
+    let mut out = paint.paint(style, label);
+    for (at, line) in lines.iter().enumerate() {
+        if at > 0 {
+            out.push_str(&" ".repeat(indent));
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
+}

@@ -1,0 +1,262 @@
+//! The first screen: what took the address space, and what to conclude.
+
+use std::fmt::Write as _;
+
+use super::{join_parts, labelled};
+use crate::evidence::RegionKind;
+use crate::render::number::{Scale, count, grouped, size};
+use crate::render::paint::{self, ALARM, BOLD, DIM, Paint};
+use crate::render::table::{Cell, Table, numbers, words};
+use crate::render::{WIDTH, sanitize};
+use crate::report::{DumpView, FindingView, RowView, SummaryReport, time};
+use crate::size::human;
+use crate::totals::strip::Scale as StripScale;
+
+/// How many findings and issues the first screen lists.
+const FINDINGS: usize = 10;
+const ISSUES: usize = 3;
+
+/// The whole screen.
+pub fn summary(report: &SummaryReport<'_>, paint: Paint) -> String {
+    let mut out = String::new();
+    for (at, line) in head_lines(&report.dump).iter().enumerate() {
+        let name = report.dump.file_name();
+        match line.strip_prefix(name).filter(|_| at == 0) {
+            Some(rest) => out.push_str(&format!("{}{rest}\n", paint.paint(BOLD, name))),
+            None => out.push_str(&format!("{line}\n")),
+        }
+    }
+    out.push('\n');
+    findings(report, paint, &mut out);
+    strip(report, paint, &mut out);
+    out.push_str(&summary_table(report).text(paint, WIDTH));
+    out.push('\n');
+    issues(report, paint, &mut out);
+    let proven = report.audit.accounted == report.audit.range_size;
+    out.push_str(&labelled(
+        "audit: ",
+        &audit_line(report),
+        paint,
+        if proven { DIM } else { ALARM },
+    ));
+    if let Some(line) = private_line(report) {
+        out.push_str(&labelled("       ", &line, paint, DIM));
+    }
+    out
+}
+
+/// Which dump, of which process, when, and what it has.
+pub(crate) fn head_lines(dump: &DumpView<'_>) -> Vec<String> {
+    let name = match dump.file_name() {
+        "-" => "standard input",
+        name => name,
+    };
+    let program = dump.process_name.as_deref().unwrap_or("unknown program");
+    let mut who = vec![format!("{name}   {program}")];
+    who.extend(dump.process_id.map(|id| format!("pid {id}")));
+    who.push(match &dump.os_version {
+        Some(version) => format!("{} {version}", platform_title(dump.platform)),
+        None => platform_title(dump.platform).into(),
+    });
+    who.push(dump.arch.into());
+    let mut what: Vec<String> = dump.time.as_deref().map(time::for_people).into_iter().collect();
+    what.push(count(dump.threads as u64, "thread"));
+    what.push(count(dump.modules as u64, "module"));
+    what.push(match &dump.exception {
+        None => "no crash recorded".into(),
+        Some(crash) => match crash.address {
+            Some(address) => format!("{} at {:#x}", crash.name, address.address),
+            None => crash.name.clone(),
+        },
+    });
+    let map = match dump.map_source {
+        "memory-info" => "map from MemoryInfoList",
+        "linux-maps" => "map from /proc/PID/maps",
+        _ => "map rebuilt from modules, captured memory and stacks",
+    };
+    let memory = match dump.captured {
+        0 => "no memory contents".into(),
+        bytes => format!("{} of memory contents", human(bytes)),
+    };
+    let mut has = vec![map.to_owned(), memory];
+    has.extend(dump.writer.map(|writer| format!("written by {writer}")));
+    let mut lines = join_parts(&who);
+    lines.extend(join_parts(&what));
+    lines.extend(join_parts(&has));
+    if dump.map_source == "rebuilt" {
+        lines.push("not known: reserved and free memory, largest free block, protections".into());
+    }
+    lines
+}
+
+fn platform_title(platform: &str) -> &str {
+    match platform {
+        "windows" => "Windows",
+        "macos" => "macOS",
+        "ios" => "iOS",
+        "linux" => "Linux",
+        "android" => "Android",
+        "solaris" => "Solaris",
+        "fuchsia" => "Fuchsia",
+        _ => "unknown system",
+    }
+}
+
+fn findings(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
+    for finding in report.findings.iter().take(FINDINGS) {
+        out.push_str(&one_finding(finding, paint));
+    }
+    let more = report.findings.len().saturating_sub(FINDINGS);
+    if more > 0 {
+        out.push_str(&format!("and {}\n", count(more as u64, "more finding")));
+    }
+    if report.findings.is_empty() {
+        let rules = count(crate::rules::ALL.len() as u64, "rule");
+        out.push_str(&format!("no findings: {rules} checked\n"));
+    }
+    out.push('\n');
+}
+
+fn one_finding(finding: &FindingView<'_>, paint: Paint) -> String {
+    let word = format!("{:<9}", finding.severity.as_str());
+    let message = format!("{}: {}", finding.rule, finding.message);
+    let mut out = labelled(&word, &message, paint, paint::severity(finding.severity));
+    if !finding.details.is_empty() {
+        out.push_str(&labelled("         ", &finding.details.join("; "), paint, DIM));
+    }
+    if !finding.next.is_empty() {
+        out.push_str(&labelled("         ", &format!("next: {}", finding.next), paint, DIM));
+    }
+    out
+}
+
+fn strip(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
+    let cells = report.strip.kinds(WIDTH - 2);
+    if cells.is_empty() {
+        return;
+    }
+    let title = match (report.summary.range, report.strip.scale) {
+        (Some(range), StripScale::Linear) => format!(
+            "Address space {:#x}-{:#x} ({})",
+            range.base.address,
+            range.end.address,
+            human(range.size)
+        ),
+        (_, _) if report.dump.map_source == "rebuilt" => {
+            format!("Known memory in address order ({})", human(report.strip.bytes()))
+        }
+        _ => format!("Committed memory in address order ({})", human(report.strip.bytes())),
+    };
+    let _ = writeln!(out, "{}", paint.paint(BOLD, &title));
+    out.push('[');
+    for run in cells.chunk_by(|a, b| a == b) {
+        let letters: String = run.iter().map(|kind| paint::letter(*kind)).collect();
+        match run.first() {
+            Some(kind) => out.push_str(&paint.paint(paint::kind(*kind), &letters)),
+            None => out.push_str(&letters),
+        }
+    }
+    out.push_str("]\n");
+    let shown = RegionKind::ALL.into_iter().filter(|kind| cells.contains(kind));
+    let legend: Vec<String> = shown
+        .map(|kind| format!("{} {}", paint::letter(kind), kind.title().to_lowercase()))
+        .collect();
+    for line in sanitize::wrap(&legend.join("  "), WIDTH) {
+        let _ = writeln!(out, "{}", paint.paint(DIM, &line));
+    }
+    out.push('\n');
+}
+
+/// VMMap's table: the scale of sizes is the most exact one that fits.
+pub(crate) fn summary_table(report: &SummaryReport<'_>) -> Table {
+    let mut table = Table::default();
+    for scale in Scale::ALL {
+        table = table_at(report, scale);
+        if table.width() <= WIDTH {
+            break;
+        }
+    }
+    table
+}
+
+fn table_at(report: &SummaryReport<'_>, scale: Scale) -> Table {
+    let mut table = Table::new([
+        words("Type"),
+        numbers("Size"),
+        numbers("Committed"),
+        numbers("Private"),
+        numbers("Captured"),
+        numbers("Blocks"),
+        numbers("Allocs"),
+        numbers("Largest"),
+    ]);
+    let rebuilt = report.dump.map_source == "rebuilt";
+    table.rows.push(row(&report.summary.total, "Total", scale, rebuilt));
+    for kind in &report.summary.kinds {
+        let title = kind.kind.map_or("", RegionKind::title);
+        table.rows.push(row(kind, title, scale, rebuilt));
+    }
+    table
+}
+
+fn row(row: &RowView, title: &str, scale: Scale, rebuilt: bool) -> Vec<Cell> {
+    let free = matches!(row.kind, Some(RegionKind::Free | RegionKind::Unusable));
+    let missing = if rebuilt { "?" } else { "-" };
+    let sized = |bytes: Option<u64>| bytes.map_or(missing.into(), |bytes| scale.size(bytes));
+    let unless_free = |text: String| if free { "-".into() } else { text };
+    let style = row.kind.map_or(BOLD, |_| anstyle::Style::new());
+    let cells = [
+        scale.size(row.size),
+        unless_free(sized(row.committed)),
+        unless_free(sized(row.private)),
+        unless_free(scale.size(row.captured)),
+        grouped(row.blocks),
+        unless_free(row.allocations.map_or(missing.into(), grouped)),
+        sized(row.largest),
+    ];
+    let title = Cell::styled(title, row.kind.map_or(BOLD, paint::kind));
+    let cells = cells.into_iter().map(|text| Cell::styled(text, style));
+    std::iter::once(title).chain(cells).collect()
+}
+
+fn issues(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
+    if report.issue_count == 0 {
+        return;
+    }
+    let title = format!("{} in the dump file", count(report.issue_count, "issue"));
+    let _ = writeln!(out, "{}", paint.paint(BOLD, &title));
+    for issue in report.issues.iter().take(ISSUES) {
+        out.push_str(&labelled("  ", &super::issue_line(issue), paint, DIM));
+    }
+    if report.issues.len() > ISSUES {
+        let path = crate::report::shell_word(&report.dump.path);
+        out.push_str(&labelled("  ", &format!("all: dumpmap streams {path}"), paint, DIM));
+    }
+    out.push('\n');
+}
+
+/// The proof that the rows add up.
+pub(crate) fn audit_line(report: &SummaryReport<'_>) -> String {
+    let audit = &report.audit;
+    let accounted = match audit.accounted.cmp(&audit.range_size) {
+        std::cmp::Ordering::Equal => "all accounted".to_owned(),
+        _ => format!("NOT all accounted: {} in the rows", grouped(audit.accounted)),
+    };
+    let gaps = match audit.gaps {
+        0 => "0 gaps".to_owned(),
+        gaps => format!("{} of {}", count(gaps, "gap"), size(audit.gap_bytes)),
+    };
+    let what = if report.dump.map_source == "rebuilt" { "known" } else { "in range" };
+    format!(
+        "{} bytes {what}, {accounted}, {gaps}, {}",
+        grouped(audit.range_size),
+        count(audit.overlaps, "overlap")
+    )
+}
+
+/// The map's private bytes beside the process' own counter.
+fn private_line(report: &SummaryReport<'_>) -> Option<String> {
+    let counter = report.counters.process?.private;
+    let private = report.summary.total.private?;
+    Some(format!("private bytes {} vs PrivateUsage {}", size(private), size(counter)))
+}

@@ -1,0 +1,170 @@
+//! The serialisable, versioned view of an analysis: one document a command,
+//! `schema_version` first. The only place that derives `Serialize`.
+//!
+//! Bytes are integers, unknown is null, addresses are `0x` and 8 or 16
+//! lower-case digits by pointer width. Nothing is concluded here, and nothing
+//! is laid out for a reader: that is `render`.
+
+mod dump;
+pub mod redact;
+mod summary;
+pub mod time;
+
+pub use dump::{DumpView, ExceptionView};
+pub use summary::{
+    AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView,
+};
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::addr::AddressRange;
+use crate::analysis::Analysis;
+use crate::dump::{PointerWidth, stream_name};
+use crate::issue::Issue;
+
+/// Version of the documents. The first number changes when a name goes away
+/// or changes its meaning; the second when names are added.
+pub const SCHEMA_VERSION: &str = "1.0";
+
+/// Whether names of people and machines are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privacy {
+    /// Names as the dump has them.
+    Full,
+    /// User names, hosts and shares in paths are replaced.
+    Redacted,
+}
+
+/// What every report is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The analysis.
+    pub analysis: &'a Analysis<'a>,
+    /// The dump's path as it was given; `-` for standard input.
+    pub path: &'a OsStr,
+    /// Whether names are shown.
+    pub privacy: Privacy,
+}
+
+impl<'a> Input<'a> {
+    /// Text from the dump, as it may be shown.
+    pub fn text(&self, text: &'a str) -> Cow<'a, str> {
+        match self.privacy {
+            Privacy::Full => Cow::Borrowed(text),
+            Privacy::Redacted => redact::redact(text),
+        }
+    }
+
+    /// As [`text`](Self::text), for text made on the way.
+    pub fn owned(&self, text: String) -> String {
+        match self.privacy {
+            Privacy::Full => text,
+            Privacy::Redacted => redact::redact(&text).into_owned(),
+        }
+    }
+
+    /// An address of this dump.
+    pub fn hex(&self, address: u64) -> Hex {
+        Hex { address, width: self.analysis.dump.system.width }
+    }
+
+    /// The id of a thread by its place in the thread list.
+    pub fn thread_id(&self, thread: u32) -> Option<u32> {
+        self.analysis.dump.threads.get(thread as usize).map(|thread| thread.id)
+    }
+}
+
+/// An address: `0x` and 8 or 16 digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hex {
+    /// The address.
+    pub address: u64,
+    /// How many digits it gets.
+    pub width: PointerWidth,
+}
+
+impl std::fmt::Display for Hex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.width {
+            PointerWidth::Bits32 => write!(f, "{:#010x}", self.address),
+            PointerWidth::Bits64 => write!(f, "{:#018x}", self.address),
+        }
+    }
+}
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A range of addresses.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RangeView {
+    /// The first byte.
+    pub base: Hex,
+    /// One past the last byte.
+    pub end: Hex,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl RangeView {
+    fn of(input: &Input<'_>, range: AddressRange) -> RangeView {
+        RangeView {
+            base: input.hex(range.start()),
+            end: input.hex(range.end()),
+            size: range.size(),
+        }
+    }
+}
+
+/// One thing that is wrong with the file.
+#[derive(Clone, Debug, Serialize)]
+pub struct IssueView {
+    /// Name of the stream; null for the header and the directory.
+    pub stream: Option<Cow<'static, str>>,
+    /// Type number of the stream.
+    pub stream_type: Option<u32>,
+    /// Where in the file.
+    pub offset: Option<u64>,
+    /// What is wrong, and what was done.
+    pub message: String,
+}
+
+/// The issues of the dump, the map and the structures in memory.
+fn issues(input: &Input<'_>) -> Vec<IssueView> {
+    let analysis = input.analysis;
+    let lists = [&analysis.dump.issues, &analysis.map.issues, &analysis.evidence.issues];
+    lists
+        .into_iter()
+        .flat_map(|issues| issues.clone().into_vec())
+        .map(|Issue { stream, offset, message }| IssueView {
+            stream: stream.map(stream_title),
+            stream_type: stream,
+            offset: offset.map(|offset| offset.0),
+            message: input.owned(message),
+        })
+        .collect()
+}
+
+/// How many issues there are, listed or not.
+fn issue_count(input: &Input<'_>) -> u64 {
+    let analysis = input.analysis;
+    analysis.dump.issues.total() + analysis.map.issues.total() + analysis.evidence.issues.total()
+}
+
+/// The name of a stream type, its number in hex where it has none.
+fn stream_title(kind: u32) -> Cow<'static, str> {
+    stream_name(kind).map_or_else(|| Cow::Owned(format!("{kind:#x}")), Cow::Borrowed)
+}
+
+/// A path as a word of a command line: quoted where a shell would split or
+/// expand it.
+pub(crate) fn shell_word(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./\\:+,@%".contains(c);
+    if !path.is_empty() && path.chars().all(plain) { path.into() } else { format!("\"{path}\"") }
+}
