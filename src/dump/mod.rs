@@ -202,6 +202,7 @@ pub(crate) struct StreamBytes<'s> {
 /// The records of a list: where each is in the file, and its bytes.
 pub(crate) struct List<'s, const N: usize> {
     pub(crate) records: Box<dyn Iterator<Item = (u64, &'s [u8; N])> + 's>,
+    pub(crate) count: usize,
 }
 
 /// Splits a stream of `u32 count` and records of `N` bytes. Some writers pad
@@ -242,5 +243,5 @@ pub(crate) fn records_of<'s, const N: usize>(
     let placed = records.iter().take(count).enumerate().map(move |(at, record)| {
         (first.saturating_add(bytes::length(at.saturating_mul(N))), record)
     });
-    Some(List { records: Box::new(placed) })
+    Some(List { records: Box::new(placed), count })
 }
