@@ -2,6 +2,7 @@
 
 use dumpmap::{analyze, evidence::RegionKind, limits::Limits, source::Source};
 
+#[allow(clippy::print_stdout, reason = "an example prints")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args_os().nth(1).ok_or("usage: embed DUMP")?;
     let source = Source::open(path.as_ref())?;

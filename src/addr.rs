@@ -61,6 +61,13 @@ impl AddressRange {
         (start <= last && !whole).then_some(AddressRange { start, last })
     }
 
+    /// From `start` to `last`, which the caller knows to be in order.
+    #[inline]
+    pub(crate) fn ordered(start: u64, last: u64) -> AddressRange {
+        debug_assert!(start <= last && (start, last) != (0, u64::MAX));
+        AddressRange { start, last }
+    }
+
     /// The first byte.
     #[inline]
     pub fn start(self) -> u64 {

@@ -56,13 +56,17 @@ pub struct Sweep<'m, 's> {
     /// Claims by first address.
     order: Vec<u32>,
     next_claim: usize,
+    /// Where the next claim begins.
+    next_start: u64,
     regions: RegionIter<'m, 's>,
     region: Option<Region>,
     /// The first byte of `region` that no piece has given yet.
     at: u64,
     active: Active,
-    /// One past the last free byte, and up to where that run is unusable.
-    free_run: Option<(u64, u64)>,
+    /// One past the last byte of the free run so far.
+    free_end: u64,
+    /// Up to where that run is unusable.
+    unusable: u64,
 }
 
 /// The pieces of `map` under `claims`.
@@ -70,17 +74,26 @@ pub fn sweep<'m, 's>(map: &'m RegionMap<'s>, claims: &'m [Claim]) -> Sweep<'m, '
     let mut order: Vec<u32> = (0_u32..).take(claims.len()).collect();
     let start = |id: &u32| claims.get(*id as usize).map_or(0, |claim| claim.range.start());
     order.sort_by_key(start);
+    let next_start = first_start(claims, order.first());
     Sweep {
         map,
         claims,
         order,
         next_claim: 0,
+        next_start,
         regions: map.iter(),
         region: None,
         at: 0,
         active: Active::default(),
-        free_run: None,
+        free_end: 0,
+        unusable: 0,
     }
+}
+
+/// Where a claim begins; past every address when there is none.
+fn first_start(claims: &[Claim], id: Option<&u32>) -> u64 {
+    let claim = id.and_then(|id| claims.get(*id as usize));
+    claim.map_or(u64::MAX, |claim| claim.range.start())
 }
 
 impl Iterator for Sweep<'_, '_> {
@@ -88,38 +101,87 @@ impl Iterator for Sweep<'_, '_> {
 
     #[inline]
     fn next(&mut self) -> Option<Piece> {
-        let region = match self.region {
-            Some(region) => region,
-            None => {
-                let region = self.regions.next()?;
-                self.at = region.range.start();
-                self.region = Some(region);
-                region
-            }
-        };
+        if let Some(region) = self.region.take() {
+            return self.next_of(region);
+        }
+        let region = self.regions.next()?;
+        let range = region.range;
+        self.at = range.start();
+        if !self.is_quiet(range) {
+            return self.next_of(region);
+        }
+        let unusable = self.unusable_until(&region);
+        if unusable <= range.start() {
+            return Some(self.plain(region, range, base_kind(&region)));
+        }
+        let head = AddressRange::ordered(range.start(), range.last().min(unusable - 1));
+        self.leave(region, head.last());
+        Some(self.plain(region, head, RegionKind::Unusable))
+    }
+}
+
+impl Sweep<'_, '_> {
+    /// Whether no claim touches a range that begins where the sweep is.
+    #[inline]
+    fn is_quiet(&self, range: AddressRange) -> bool {
+        self.active.is_empty() && self.next_start > range.last()
+    }
+
+    /// A piece that only the region's own state and type speak for.
+    #[inline]
+    fn plain(&self, region: Region, range: AddressRange, kind: RegionKind) -> Piece {
+        let confidence = base_confidence(&region, self.map.gap_meaning);
+        Piece { range, region, kind, winner: None, confidence }
+    }
+
+    /// Keeps the rest of `region` after `last` for the next piece.
+    #[inline]
+    fn leave(&mut self, region: Region, last: u64) {
+        if last < region.range.last() {
+            self.at = last + 1;
+            self.region = Some(region);
+        }
+    }
+
+    /// The next piece of `region`, from where the sweep is.
+    fn next_of(&mut self, region: Region) -> Option<Piece> {
+        let rest = AddressRange::spanning(self.at, region.range.last())?;
+        let unusable = self.unusable_until(&region);
+        if self.is_quiet(rest) && unusable <= self.at {
+            return Some(self.plain(region, rest, base_kind(&region)));
+        }
+        let Answer { last, kind, winner, confidence } = self.answer(region);
+        let range = AddressRange::spanning(self.at, last)?;
+        self.leave(region, last);
+        Some(Piece { range, region, kind, winner, confidence })
+    }
+}
+
+/// What the bytes from where the sweep is up to `last` are.
+struct Answer {
+    last: u64,
+    kind: RegionKind,
+    winner: Option<u32>,
+    confidence: Confidence,
+}
+
+impl Sweep<'_, '_> {
+    #[inline(never)]
+    fn answer(&mut self, region: Region) -> Answer {
         let mut last = region.range.last();
-        let upcoming = self.next_start();
-        if !self.active.is_empty() || upcoming <= last {
+        if !self.active.is_empty() || self.next_start <= last {
             last = last.min(self.advance_claims());
         }
-        let mut answer = match self.active.best(&region, self.map.source) {
-            Some((kind, key)) if !self.active.is_empty() => (kind, Some(key.claim), key.confidence),
-            _ => (base_kind(&region), None, base_confidence(&region, self.map.gap_meaning)),
+        let (mut kind, winner, confidence) = match self.active.best(&region, self.map.source) {
+            Some((kind, key)) => (kind, Some(key.claim), key.confidence),
+            None => (base_kind(&region), None, base_confidence(&region, self.map.gap_meaning)),
         };
-        if region.state == State::Free && self.map.source == MapSource::MemoryInfo {
-            let unusable = self.unusable_until(&region);
-            if self.at < unusable {
-                last = last.min(unusable - 1);
-                answer.0 = RegionKind::Unusable;
-            }
+        let unusable = self.unusable_until(&region);
+        if self.at < unusable {
+            last = last.min(unusable - 1);
+            kind = RegionKind::Unusable;
         }
-        let range = AddressRange::spanning(self.at, last)?;
-        match last.checked_add(1).filter(|next| *next <= region.range.last()) {
-            Some(next) => self.at = next,
-            None => self.region = None,
-        }
-        let (kind, winner, confidence) = answer;
-        Some(Piece { range, region, kind, winner, confidence })
+        Answer { last, kind, winner, confidence }
     }
 }
 
@@ -127,13 +189,6 @@ impl Sweep<'_, '_> {
     /// The claims on the piece that [`next`](Iterator::next) gave last.
     pub fn standing(&self, piece: &Piece) -> Standing {
         self.active.standing(piece.winner)
-    }
-
-    #[inline]
-    fn next_start(&self) -> u64 {
-        let id = self.order.get(self.next_claim);
-        let claim = id.and_then(|id| self.claims.get(*id as usize));
-        claim.map_or(u64::MAX, |claim| claim.range.start())
     }
 
     /// Brings the active claims up to `at`; answers the last byte up to which
@@ -150,21 +205,26 @@ impl Sweep<'_, '_> {
             }
             self.next_claim += 1;
         }
-        let change = self.next_start();
+        self.next_start = first_start(self.claims, self.order.get(self.next_claim));
+        let change = self.next_start;
         let until = if change > self.at { change.saturating_sub(1) } else { u64::MAX };
         until.min(self.active.first_end())
     }
 
-    /// Up to where the free run around `at` is unusable: the next granule
-    /// after its first byte.
+    /// Up to where `region` is unusable: the next granule after the start of
+    /// the free run it lies in. 0 for regions that are not free, and where
+    /// allocations have no granularity.
+    #[inline]
     fn unusable_until(&mut self, region: &Region) -> u64 {
+        if region.state != State::Free || self.map.source != MapSource::MemoryInfo {
+            return 0;
+        }
         let (start, end) = (region.range.start(), region.range.end());
-        let until = match self.free_run {
-            Some((run_end, until)) if run_end == start || run_end == end => until,
-            _ => start.checked_next_multiple_of(GRANULARITY).unwrap_or(start),
-        };
-        self.free_run = Some((end, until));
-        until
+        if self.free_end != start && self.free_end != end {
+            self.unusable = start.checked_next_multiple_of(GRANULARITY).unwrap_or(start);
+        }
+        self.free_end = end;
+        self.unusable
     }
 }
 

@@ -26,6 +26,7 @@ pub mod report;
 pub mod rules;
 pub mod size;
 pub mod source;
+pub mod synth;
 pub mod totals;
 
 pub use analysis::{Analysis, analyze};

@@ -98,3 +98,52 @@ fn build_id(bytes: &[u8]) -> Option<String> {
     }
     Some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(bytes: &[u8]) -> (Option<String>, Option<String>) {
+        let found = decode(bytes, 1000).0.unwrap();
+        (found.id, found.file)
+    }
+
+    #[test]
+    fn ids_of_every_kind() {
+        let guid: Vec<u8> = (0..16).collect();
+        let age = 0x1f_u32.to_le_bytes();
+        let rsds = [b"RSDS", guid.as_slice(), &age, b"C:\\a.pdb\0junk"].concat();
+        let id = "0302010005040706".to_owned() + "08090A0B0C0D0E0F1f";
+        assert_eq!(of(&rsds), (Some(id), Some("C:\\a.pdb".into())));
+        let nb10 = [b"NB10", [0; 4].as_slice(), &[0x4d, 0x3c, 0x2b, 0x1a], &age, b"a.pdb"].concat();
+        assert_eq!(of(&nb10), (Some("1A2B3C4D1f".into()), Some("a.pdb".into())));
+        assert_eq!(of(b"LEpB\xab\x01"), (Some("ab01".into()), None));
+    }
+
+    #[test]
+    fn records_that_identify_nothing() {
+        for bytes in [
+            b"NB09....".as_slice(),
+            b"LEpB",
+            b"LEpB\0\0\0\0",
+            &[b"RSDS", [0; 21].as_slice()].concat(),
+        ] {
+            assert_eq!(of(bytes), (None, None));
+        }
+    }
+
+    #[test]
+    fn cut_records() {
+        for bytes in [b"RS".as_slice(), b"RSDS\x01\x02", b"NB10\0\0\0\0"] {
+            assert_eq!(decode(bytes, 1000).0, None);
+        }
+    }
+
+    #[test]
+    fn the_name_of_the_pdb_counts_against_all_names() {
+        let rsds = [b"RSDS", [1; 20].as_slice(), b"0123456789\0"].concat();
+        assert_eq!(decode(&rsds, 1000).1, 990);
+        let (found, left) = decode(&rsds, 4);
+        assert_eq!((found.unwrap().file.as_deref(), left), (Some("0123"), 0));
+    }
+}

@@ -74,7 +74,7 @@ fn read_libraries(reader: &mut StreamReader<'_, '_>, width: PointerWidth) -> Vec
         });
         return Vec::new();
     };
-    let (rva, promised) = (u64::from(rva), index(promised).min(reader.limits.entries));
+    let (rva, promised) = (u64::from(rva), index(promised));
     let Some(stride) = entry_size(reader, width, rva, promised) else {
         if promised > 0 {
             reader.issue(KIND, stream.offset, || {
@@ -83,8 +83,8 @@ fn read_libraries(reader: &mut StreamReader<'_, '_>, width: PointerWidth) -> Vec
         }
         return Vec::new();
     };
-    let bytes = reader.source.slice_clipped(rva, length(promised.saturating_mul(stride)));
-    let entries = bytes.chunks_exact(stride);
+    let wanted = promised.min(reader.limits.entries).saturating_mul(stride);
+    let entries = reader.source.slice_clipped(rva, length(wanted)).chunks_exact(stride);
     if entries.len() < promised {
         let there = entries.len();
         reader.issue(KIND, stream.offset, || {
@@ -143,4 +143,75 @@ fn is_name(reader: &StreamReader<'_, '_>, rva: Option<u64>) -> bool {
             && size % 2 == 0
             && reader.source.slice(rva.saturating_add(4), size.into()).is_some()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dump::tests::{Bytes, longs, messages, read, words};
+
+    const AMD64: u16 = 9;
+    const X86: u16 = 0;
+
+    #[test]
+    fn status_gives_name_and_process() {
+        let cases = [
+            ("Name:\tcat\nTgid:\t12\nPid:\t13\n", Some("cat"), Some(12)),
+            ("Name:\tmy app\nPid:\t13", Some("my app"), Some(13)),
+            ("PPid:\t1\nTracerPid:\t0\n", None, None),
+            ("Name:\nPid:\tx\n\0\0", None, None),
+        ];
+        for (text, name, id) in cases {
+            let dump = Bytes::new().stream(0x4767_0004, text).finish();
+            read(&dump, |dump| {
+                assert_eq!((dump.linux.process_name.as_deref(), dump.linux.process_id), (name, id));
+            });
+        }
+    }
+
+    #[test]
+    fn auxv_ends_at_null() {
+        let auxv = longs([6, 4096, 9, 0x40_1000, 0, 0, 7, 7, 1]);
+        let dump = Bytes::new().system(AMD64, 0x8201).stream(0x4767_0008, auxv).finish();
+        read(&dump, |dump| assert_eq!(dump.linux.auxv, [(6, 4096), (9, 0x40_1000)]));
+        let auxv = words([6, 4096, 9, 0x40_1000, 7]);
+        let dump = Bytes::new().system(X86, 0x8201).stream(0x4767_0008, auxv).finish();
+        read(&dump, |dump| assert_eq!(dump.linux.auxv, [(6, 4096), (9, 0x40_1000)]));
+    }
+
+    /// Two libraries, the first without a name, in this layout.
+    fn libraries(arch: u16, entry: impl Fn(u64, u32) -> Vec<u8>) -> Vec<u8> {
+        let mut bytes = Bytes::new();
+        let [none, name] = ["", "/lib/ld.so"].map(|text| bytes.name(text));
+        let map = bytes.data([entry(0, none), entry(0x7f00_0000, name)].concat());
+        let stream = [words([1, map, 2]), vec![0; 28]].concat();
+        bytes.system(arch, 0x8201).stream(0x4767_000a, stream).finish()
+    }
+
+    #[test]
+    fn the_loaders_list_in_its_three_layouts() {
+        let packed = |base, name| [longs([base]), words([name]), longs([5])].concat();
+        let aligned = |base, name| [longs([base]), words([name, 0xee]), longs([5])].concat();
+        let narrow = |base, name| words([u32::try_from(base).unwrap(), name, 5]);
+        let dumps = [libraries(AMD64, packed), libraries(AMD64, aligned), libraries(X86, narrow)];
+        for dump in dumps {
+            read(&dump, |dump| {
+                let expected = [(0, String::new()), (0x7f00_0000, "/lib/ld.so".into())];
+                assert_eq!((&dump.linux.libraries[..], messages(dump).len()), (&expected[..], 0));
+            });
+        }
+    }
+
+    #[test]
+    fn a_hostile_list_is_an_issue() {
+        for head in [[1, 32, u32::MAX], [1, 0xffff_fff0, 5]] {
+            let stream = [words(head), vec![0; 24]].concat();
+            let dump = Bytes::new().system(AMD64, 0x8201).stream(0x4767_000a, stream).finish();
+            read(&dump, |dump| {
+                assert!(dump.linux.libraries.len() < 20);
+                assert!(!messages(dump).is_empty());
+            });
+        }
+        let cut = Bytes::new().stream(0x4767_000a, words([1, 32])).finish();
+        read(&cut, |dump| assert_eq!(messages(dump).len(), 1));
+    }
 }

@@ -74,12 +74,12 @@ pub(super) fn read(reader: &mut StreamReader<'_, '_>) -> Option<LinuxMaps> {
             found.incomplete = true;
             break;
         }
-        let map = parse_line(line);
+        let parsed = parse_line(line);
         // The kernel ends every line. A last one without an end was cut: it
         // may lack lines after it, or the rest of its name.
-        if !ended || map.is_none() {
+        if !ended || parsed.is_none() {
             found.incomplete = true;
-            reader.issue(KIND, start, || match (ended, map.is_some()) {
+            reader.issue(KIND, start, || match (ended, parsed.is_some()) {
                 (false, true) => "the last line is not ended: the text was cut there".into(),
                 (false, false) => {
                     format!("the last line was cut after {} bytes; left out", line.len())
@@ -87,7 +87,9 @@ pub(super) fn read(reader: &mut StreamReader<'_, '_>) -> Option<LinuxMaps> {
                 _ => format!("a line of {} bytes is no mapping; left out", line.len()),
             });
         }
-        found.maps.extend(map);
+        if let Some(Line::Mapping(map)) = parsed {
+            found.maps.push(map);
+        }
     }
     if !found.maps.is_sorted_by_key(|map| map.range.start()) {
         found.maps.sort_by_key(|map| map.range.start());
@@ -95,9 +97,17 @@ pub(super) fn read(reader: &mut StreamReader<'_, '_>) -> Option<LinuxMaps> {
     Some(found)
 }
 
+/// A line that can be read.
+enum Line {
+    Mapping(LinuxMap),
+    /// Start and end are the same: `be1ff000-be1ff000 ---p`, the stack's guard
+    /// page as Android's Linux 3.0 lists it. No memory, and no damage.
+    Empty,
+}
+
 /// `start-end perms offset major:minor inode name`, the name with spaces or
 /// missing.
-fn parse_line(line: &[u8]) -> Option<LinuxMap> {
+fn parse_line(line: &[u8]) -> Option<Line> {
     let mut rest = line;
     let start = number::<16>(&mut rest)?;
     skip(&mut rest, b'-')?;
@@ -122,7 +132,10 @@ fn parse_line(line: &[u8]) -> Option<LinuxMap> {
         Some(name) => (name, true),
         None => (name, false),
     };
-    Some(LinuxMap {
+    if start == end {
+        return Some(Line::Empty);
+    }
+    Some(Line::Mapping(LinuxMap {
         range: AddressRange::between(start, end)?,
         read: flag(read, b'r')?,
         write: flag(write, b'w')?,
@@ -137,7 +150,7 @@ fn parse_line(line: &[u8]) -> Option<LinuxMap> {
         inode,
         name: String::from_utf8_lossy(name).into_owned(),
         deleted,
-    })
+    }))
 }
 
 fn flag(byte: u8, set: u8) -> Option<bool> {
@@ -170,4 +183,124 @@ fn number<const RADIX: u32>(rest: &mut &[u8]) -> Option<u64> {
         *rest = after;
     }
     (digits > 0).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::tests::{Bytes, read};
+
+    /// The maps of a dump with this text, and how many issues it has.
+    fn maps(text: &[u8]) -> (LinuxMaps, u64) {
+        let bytes = Bytes::new().stream(KIND, text).finish();
+        read(&bytes, |dump| (dump.linux.maps.clone().unwrap(), dump.issues.total()))
+    }
+
+    fn only(text: &str) -> LinuxMap {
+        let (found, issues) = maps(text.as_bytes());
+        assert_eq!((found.maps.len(), found.incomplete, issues), (1, false, 0), "{text}");
+        found.maps[0].clone()
+    }
+
+    #[test]
+    fn every_field_of_a_line() {
+        let map = only("7f0012340000-7f0012345000 r-xp 0001f000 fd:1a 123456 /lib/libc.so.6\n");
+        let expected = LinuxMap {
+            range: AddressRange::between(0x7f00_1234_0000, 0x7f00_1234_5000).unwrap(),
+            read: true,
+            write: false,
+            execute: true,
+            shared: false,
+            offset: 0x1f000,
+            device: (0xfd, 0x1a),
+            inode: 123_456,
+            name: "/lib/libc.so.6".into(),
+            deleted: false,
+        };
+        assert_eq!(map, expected);
+    }
+
+    #[test]
+    fn names_of_all_kinds() {
+        let line = |name: &str| only(&format!("1000-2000 rw-s 0 00:05 7{name}\n"));
+        let cases = [
+            ("", "", false),
+            (" ", "", false),
+            ("                       [heap]", "[heap]", false),
+            (" /SYSV00", "/SYSV00", false),
+            (" /SYSV00000000 (deleted)", "/SYSV00000000", true),
+            (" [stack:", "[stack:", false),
+            (" /opt/my app/a b.so", "/opt/my app/a b.so", false),
+            (" /memfd:x y (deleted) (deleted)", "/memfd:x y (deleted)", true),
+            (
+                " [anon:dalvik-main space (region space)]   ",
+                "[anon:dalvik-main space (region space)]",
+                false,
+            ),
+            (" (deleted)", "(deleted)", false),
+        ];
+        for (text, name, deleted) in cases {
+            let map = line(text);
+            assert_eq!((map.name.as_str(), map.deleted), (name, deleted), "{text:?}");
+            assert!(map.shared && map.read && map.write && !map.execute);
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_are_kept_lossily() {
+        let (found, issues) = maps(b"1000-2000 r--p 0 00:00 0 /tmp/\xff\n");
+        assert_eq!((found.maps[0].name.as_str(), issues), ("/tmp/\u{fffd}", 0));
+    }
+
+    #[test]
+    fn padding_and_blank_lines_mean_nothing() {
+        let (found, issues) = maps(b"\n1000-2000 r--p 0 00:00 0\r\n  \n\0\0\0");
+        assert_eq!((found.maps.len(), found.incomplete, issues), (1, false, 0));
+    }
+
+    #[test]
+    fn the_last_line_may_be_cut() {
+        let (found, issues) = maps(b"1000-2000 r--p 0 00:00 0 \n3000-40");
+        assert_eq!((found.maps.len(), found.incomplete, issues), (1, true, 1));
+        // Readable, but who knows how the name went on.
+        let (found, issues) = maps(b"1000-2000 r--p 0 00:00 0 /lib/libfo");
+        assert_eq!((found.maps.len(), found.incomplete, issues), (1, true, 1));
+    }
+
+    #[test]
+    fn a_bad_line_costs_that_line() {
+        let bad = [
+            "garbage",
+            "1000 r--p 0 00:00 0",
+            "2000-1000 r--p 0 00:00 0",
+            "1000-2000 rwzp 0 00:00 0",
+            "1000-2000 rwx? 0 00:00 0",
+            "1000-2000 rwxp 0 0000 0",
+            "1000-2000 rwxp 0 00:00 0x7",
+            "1000-2000 rwxp 0 00:100000000 0",
+            "1000-20000000000000000 r--p 0 00:00 0",
+            "-2000 r--p 0 00:00 0",
+            "1000-2000",
+        ];
+        for line in bad {
+            let text = format!("1000-2000 r--p 0 00:00 0\n{line}\n5000-6000 r--p 0 00:00 0\n");
+            let (found, issues) = maps(text.as_bytes());
+            assert_eq!((found.maps.len(), found.incomplete, issues), (2, true, 1), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_empty_mapping_is_no_damage() {
+        let (found, issues) = maps(b"be1ff000-be1ff000 ---p 00000000 00:00 0 \n");
+        assert_eq!((found.maps.len(), found.incomplete, issues), (0, false, 0));
+    }
+
+    #[test]
+    fn lines_come_out_in_address_order() {
+        let (found, issues) = maps(
+            b"ffffffffff600000-ffffffffff601000 --xp 0 00:00 0 [vsyscall]\n1000-2000 r--p 0 00:00 0\n",
+        );
+        let starts: Vec<u64> = found.maps.iter().map(|map| map.range.start()).collect();
+        assert_eq!((starts, issues), (vec![0x1000, 0xffff_ffff_ff60_0000], 0));
+    }
 }

@@ -38,7 +38,7 @@ pub struct MemoryInfoList<'s> {
     pub cut: bool,
 }
 
-impl MemoryInfoList<'_> {
+impl<'s> MemoryInfoList<'s> {
     /// Number of records whose bytes are there.
     pub fn len(&self) -> usize {
         self.count
@@ -61,14 +61,30 @@ impl MemoryInfoList<'_> {
 
     /// All records, in file order.
     #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = RawRegion> + '_ {
-        let records = self.records.chunks_exact(self.stride).take(self.count);
-        records.filter_map(|record| record.first_chunk::<ENTRY>().map(decode))
+    pub fn iter(&self) -> RawRegions<'s> {
+        let size = self.count.saturating_mul(self.stride);
+        let records = self.records.get(..size).unwrap_or(&[]);
+        RawRegions { records: records.chunks_exact(self.stride) }
     }
 
     /// Where the record at `index` is in the file.
     pub fn record_offset(&self, index: usize) -> u64 {
         self.offset.saturating_add(length(index.saturating_mul(self.stride)))
+    }
+}
+
+/// Records in file order.
+#[derive(Clone, Debug)]
+pub struct RawRegions<'s> {
+    records: std::slice::ChunksExact<'s, u8>,
+}
+
+impl Iterator for RawRegions<'_> {
+    type Item = RawRegion;
+
+    #[inline]
+    fn next(&mut self) -> Option<RawRegion> {
+        self.records.next()?.first_chunk::<ENTRY>().map(decode)
     }
 }
 

@@ -56,3 +56,58 @@ fn read_misc_info(reader: &mut StreamReader<'_, '_>) -> ProcessInfo {
         build: text(0xe8..0x2f0).or_else(|| text(0x2f0..0x340)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dump::tests::{Bytes, messages, read, words};
+
+    #[test]
+    fn flags_say_which_fields_are_set() {
+        let cases = [
+            (0, None, None, None),
+            (1, Some(7), None, None),
+            (2, None, Some(100), Some((2, 3))),
+            (3, Some(7), Some(100), Some((2, 3))),
+        ];
+        for (flags, id, create_time, times) in cases {
+            let dump = Bytes::new().stream(15, words([24, flags, 7, 100, 2, 3])).finish();
+            read(&dump, |dump| {
+                assert_eq!((dump.process.id, dump.process.create_time), (id, create_time));
+                assert_eq!((dump.process.times, messages(dump).len()), (times, 0));
+            });
+        }
+    }
+
+    #[test]
+    fn short_streams() {
+        for (size, id, issues) in [(4, None, 1), (8, None, 1), (12, Some(7), 1), (20, Some(7), 1)] {
+            let bytes = words([24, 3, 7, 0, 0, 0]);
+            let dump = Bytes::new().stream(15, &bytes[..size]).finish();
+            read(&dump, |dump| {
+                assert_eq!((dump.process.id, dump.process.times), (id, None));
+                assert_eq!(messages(dump).len(), issues);
+            });
+        }
+    }
+
+    #[test]
+    fn the_build_of_the_system() {
+        let mut bytes = words([832, 0x100]);
+        bytes.resize(832, 0);
+        bytes[0x2f0..0x2f4].copy_from_slice(b"d\0b\0");
+        let read_build = |bytes: &[u8]| {
+            read(&Bytes::new().stream(15, bytes).finish(), |dump| dump.process.build.clone())
+        };
+        assert_eq!(read_build(&bytes).as_deref(), Some("db"));
+        bytes[0xe8..0xec].copy_from_slice(b"1\x009\0");
+        assert_eq!(read_build(&bytes).as_deref(), Some("19"));
+        assert_eq!(read_build(&bytes[..0x200]), None);
+    }
+
+    #[test]
+    fn linux_knows_the_process_too() {
+        let status = "Name:\tcat\nTgid:\t12\nPid:\t13\n";
+        let dump = Bytes::new().stream(0x4767_0004, status);
+        read(&dump.finish(), |dump| assert_eq!(dump.process.id, Some(12)));
+    }
+}

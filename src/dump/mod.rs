@@ -26,6 +26,7 @@ mod captured;
 mod codeview;
 mod context;
 mod counters;
+mod crashpad;
 mod directory;
 mod exception;
 mod handles;
@@ -47,7 +48,7 @@ pub use exception::Exception;
 pub use handles::{Handle, HandleData};
 pub use linux::LinuxDump;
 pub use linux_maps::{LinuxMap, LinuxMaps};
-pub use memory_info::{MemoryInfoList, RawRegion};
+pub use memory_info::{MemoryInfoList, RawRegion, RawRegions};
 pub use misc::ProcessInfo;
 pub use modules::{FunctionTable, Module, ModuleList, UnloadedModule};
 pub use notes::{Annotation, Notes};
@@ -163,9 +164,20 @@ impl<'s> Dump<'s> {
     /// that raised it, else of the thread list's. `None` when the context is
     /// missing, cut, or of another processor.
     pub fn registers(&self, thread: &Thread) -> Option<Registers> {
+        let mut contexts = self.contexts(thread);
+        contexts.find_map(|context| context::registers(self.source, context, &self.system))
+    }
+
+    /// Every register of a thread, from the same record as
+    /// [`registers`](Self::registers).
+    pub fn context(&self, thread: &Thread) -> Option<Context> {
+        let mut contexts = self.contexts(thread);
+        contexts.find_map(|context| context::context(self.source, context, &self.system))
+    }
+
+    fn contexts(&self, thread: &Thread) -> impl Iterator<Item = (u64, u64)> {
         let crashed = self.exception.as_ref().filter(|exception| exception.thread_id == thread.id);
-        let context = crashed.and_then(|exception| exception.context).or(thread.context)?;
-        context::registers(self.source, context, &self.system)
+        crashed.and_then(|exception| exception.context).into_iter().chain(thread.context)
     }
 }
 
@@ -245,3 +257,6 @@ pub(crate) fn records_of<'s, const N: usize>(
     });
     Some(List { records: Box::new(placed), count })
 }
+
+#[cfg(test)]
+mod tests;

@@ -246,3 +246,153 @@ pub(super) fn read_function_tables(
     }
     tables
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::tests::{Bytes, longs, messages, read, words};
+
+    fn module(base: u64, size: u32, name: u32) -> Vec<u8> {
+        let mut record = longs([base]);
+        record.extend(words([size, 0xc5, 0x1234, name]));
+        record.extend(words([0xfeef_04bd, 0x1_0000, 0xa_0001, 0x4a65_0002, 3, 4]));
+        record.resize(108, 0);
+        record
+    }
+
+    fn list(records: &[Vec<u8>]) -> Vec<u8> {
+        let count = u32::try_from(records.len()).unwrap();
+        [words([count]), records.concat()].concat()
+    }
+
+    #[test]
+    fn every_field_and_the_last_part_of_the_path() {
+        let mut bytes = Bytes::new();
+        let name = bytes.name("C:\\Windows\\ntdll.dll");
+        let modules = list(&[module(0xffff_ffff_8000_0000, 0x1000, name)]);
+        read(&bytes.system(0, 2).stream(4, modules).finish(), |dump| {
+            let module = &dump.modules.modules[0];
+            assert_eq!((module.base, module.range.unwrap().size()), (0x8000_0000, 0x1000));
+            assert_eq!((module.checksum, module.timestamp), (0xc5, 0x1234));
+            assert_eq!((module.version, module.name()), (Some((10, 1, 0x4a65, 2)), "ntdll.dll"));
+            assert_eq!((&module.debug_id, messages(dump).len()), (&None, 0));
+        });
+    }
+
+    #[test]
+    fn linux_versions_are_four_words() {
+        let mut bytes = Bytes::new();
+        let name = bytes.name("libx.so");
+        let dump = bytes.system(9, 0x8201).stream(4, list(&[module(0x1000, 1, name)])).finish();
+        let version = read(&dump, |dump| dump.modules.modules[0].version);
+        assert_eq!(version, Some((0xa_0001, 0x4a65_0002, 3, 4)));
+    }
+
+    #[test]
+    fn one_bad_module_costs_what_is_bad() {
+        let mut bytes = Bytes::new();
+        let name = bytes.name("a.dll");
+        let mut bad_symbols = module(0x3000, 0x1000, name);
+        bad_symbols[0x4c..0x54].copy_from_slice(&words([24, 0x7fff_fff0]));
+        let modules = list(&[
+            module(0x1000, 0x1000, 0x7fff_ffff),
+            module(0x2000, 0, name),
+            bad_symbols,
+            module(u64::MAX, 2, name),
+        ]);
+        read(&bytes.stream(4, modules).finish(), |dump| {
+            let modules = &dump.modules.modules;
+            let paths: Vec<_> = modules.iter().map(|module| module.path.as_str()).collect();
+            let ranges: Vec<_> = modules.iter().map(|module| module.range.is_some()).collect();
+            assert_eq!(paths, ["", "a.dll", "a.dll", "a.dll"]);
+            assert_eq!(ranges, [true, false, true, false]);
+            assert_eq!(messages(dump).len(), 4, "{:?}", messages(dump));
+        });
+    }
+
+    #[test]
+    fn the_program_of_a_wow64_process_is_listed_once() {
+        let mut bytes = Bytes::new();
+        let name = bytes.name("a.exe");
+        let modules = [0x1000, 0x2000, 0x1000].map(|base| module(base, 0x100, name));
+        read(&bytes.stream(4, list(&modules)).finish(), |dump| {
+            assert_eq!((dump.modules.modules.len(), dump.modules.repeated), (2, 1));
+            assert!(dump.modules.present);
+        });
+    }
+
+    #[test]
+    fn unloaded_modules_of_any_entry_size() {
+        for (header, stride) in [(12_u32, 24_u32), (16, 24), (12, 32)] {
+            let mut bytes = Bytes::new();
+            let name = bytes.name("old.dll");
+            let mut stream = words([header, stride, 2]);
+            stream.resize(header as usize, 0);
+            for size in [0x1000, 0] {
+                let mut entry = [longs([0x10000]), words([size, 1, 2, name])].concat();
+                entry.resize(stride as usize, 0xee);
+                stream.extend(entry);
+            }
+            read(&bytes.stream(14, stream).finish(), |dump| {
+                let found = &dump.unloaded_modules;
+                assert_eq!((found.len(), found[1].range), (2, None));
+                assert_eq!(found[0].range, AddressRange::new(0x10000, 0x1000));
+                assert_eq!((found[0].path.as_str(), found[0].timestamp), ("old.dll", 2));
+                assert_eq!(messages(dump).len(), 1);
+            });
+        }
+    }
+
+    #[test]
+    fn unloaded_modules_that_do_not_fit() {
+        for (stride, count, found) in [(0, u32::MAX, 0), (23, 1, 0), (24, u32::MAX, 1)] {
+            let stream =
+                [words([12, stride, count]), longs([0x1000]), words([1, 0, 0, 32])].concat();
+            read(&Bytes::new().stream(14, stream).finish(), |dump| {
+                assert_eq!(dump.unloaded_modules.len(), found);
+                assert!(!messages(dump).is_empty());
+            });
+        }
+    }
+
+    fn table(start: u64, end: u64, count: u32, padding: u32) -> Vec<u8> {
+        let head = [longs([start, end, start]), words([count, padding])].concat();
+        [head, vec![0xaa; 136 + 12 * count as usize + padding as usize]].concat()
+    }
+
+    #[test]
+    fn function_tables_are_skipped_by_their_sizes() {
+        let head = words([24, 32, 136, 12, 3, 4, 0]);
+        let tables =
+            [table(0x1000, 0x2000, 3, 4), table(0x5000, 0x5000, 2, 0), table(0x8000, 0x9000, 1, 4)];
+        let stream = [head, tables.concat()].concat();
+        read(&Bytes::new().system(9, 2).stream(13, &stream).finish(), |dump| {
+            let found: Vec<_> = dump
+                .function_tables
+                .iter()
+                .map(|table| (table.range.start(), table.range.size(), table.entries))
+                .collect();
+            assert_eq!(found, [(0x1000, 0x1000, 3), (0x8000, 0x1000, 1)]);
+            assert_eq!(messages(dump).len(), 1);
+        });
+        for size in [0, 20, 24, 60, 100] {
+            read(&Bytes::new().stream(13, &stream[..size]).finish(), |dump| {
+                assert!(dump.function_tables.len() < 2);
+            });
+        }
+    }
+
+    #[test]
+    fn function_tables_of_impossible_sizes() {
+        for (size, native, entry, count) in
+            [(0, 0, 0, u32::MAX), (32, u32::MAX, u32::MAX, u32::MAX)]
+        {
+            let stream =
+                [words([24, size, native, entry, count, 0]), table(1, 2, u32::MAX >> 20, 0)];
+            read(&Bytes::new().stream(13, stream.concat()).finish(), |dump| {
+                assert!(dump.function_tables.len() < 2);
+                assert_eq!(messages(dump).len(), 1);
+            });
+        }
+    }
+}

@@ -163,3 +163,82 @@ pub(super) fn strided<'s, const N: usize>(
         Some((place, record.first_chunk::<N>()?))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::tests::{Bytes, words};
+    use crate::dump::{Directory, StreamReader};
+    use crate::issue::Issues;
+    use crate::limits::Limits;
+    use crate::source::Source;
+
+    /// Reads the UTF-16 name at `rva` with this much text left.
+    fn name_at(file: &[u8], rva: u64, text_left: usize) -> (Option<String>, Vec<String>) {
+        let source = Source::from_bytes(file);
+        let (limits, directory) = (Limits::default(), Directory::default());
+        let mut issues = Issues::default();
+        let mut reader = StreamReader {
+            source: &source,
+            limits: &limits,
+            directory: &directory,
+            issues: &mut issues,
+            text_left,
+        };
+        let name = utf16(&mut reader, NameAt { kind: 4, place: 0, what: "name", rva });
+        (name, issues.into_vec().into_iter().map(|issue| issue.message).collect())
+    }
+
+    #[test]
+    fn names_of_every_script() {
+        for text in ["", "kernel32.dll", "C:\\Nutzer\\Jörg", "日本語.dll", "🦀.exe"] {
+            let mut bytes = Bytes::new();
+            let rva = bytes.name(text);
+            assert_eq!(name_at(&bytes.finish(), rva.into(), 100), (Some(text.into()), vec![]));
+        }
+    }
+
+    #[test]
+    fn what_a_name_can_lack() {
+        let odd = [words([3]), b"a\0b".to_vec()].concat();
+        assert_eq!(name_at(&odd, 0, 100), (Some("a".into()), vec![]));
+        let with_nul = [words([4]), b"a\0\0\0".to_vec()].concat();
+        assert_eq!(name_at(&with_nul, 0, 100), (Some("a".into()), vec![]));
+        let lone = [words([4]), vec![0, 0xd8, b'a', 0]].concat();
+        let (name, issues) = name_at(&lone, 0, 100);
+        assert_eq!((name.as_deref(), issues.len()), (Some("\u{fffd}a"), 1));
+        for rva in [6, 8, u64::MAX, u64::MAX - 3] {
+            let (name, issues) = name_at(&odd, rva, 100);
+            assert_eq!((name, issues.len()), (None, 1), "{rva}");
+        }
+        let long = [words([u32::MAX]), vec![0; 100]].concat();
+        let (name, issues) = name_at(&long, 0, 100);
+        assert_eq!(
+            (name, issues),
+            (
+                None,
+                vec![
+                    "the name at 0x0 has 4294967295 bytes, more than the file has there; left out"
+                        .into()
+                ]
+            )
+        );
+    }
+
+    #[test]
+    fn long_names_are_clipped_and_all_names_are_bounded() {
+        let size = NAME_BYTES + 2;
+        let text = b"a\0".repeat(size / 2);
+        let long = [words([u32::try_from(size).unwrap()]), text].concat();
+        let (name, issues) = name_at(&long, 0, size);
+        assert_eq!((name.unwrap().len(), issues.len()), (NAME_BYTES / 2, 1));
+        let (name, issues) = name_at(&long, 0, NAME_BYTES - 1);
+        assert_eq!((name, issues.len()), (None, 2));
+    }
+
+    #[test]
+    fn guids_have_three_numbers_and_eight_bytes() {
+        let bytes: [u8; 16] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        assert_eq!(guid(&bytes).unwrap(), "03020100-0504-0706-0809-0a0b0c0d0e0f");
+    }
+}

@@ -182,3 +182,67 @@ impl Platform {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::tests::{Bytes, messages, read, words};
+
+    #[test]
+    fn every_field() {
+        let mut bytes = Bytes::new();
+        let pack = bytes.name("Service Pack 1");
+        let mut record = vec![9, 0, 6, 0, 1, 2, 12, 1];
+        record.extend(words([10, 1, 19_045, 2, pack, 0]));
+        record.resize(SIZE, 0);
+        read(&bytes.stream(7, record).finish(), |dump| {
+            let expected = SystemInfo {
+                present: true,
+                arch: Arch::Amd64,
+                width: PointerWidth::Bits64,
+                platform: Platform::Windows,
+                version: (10, 1, 19_045),
+                description: Some("Service Pack 1".into()),
+                processors: 12,
+            };
+            assert_eq!((&dump.system, messages(dump).len()), (&expected, 0));
+        });
+    }
+
+    #[test]
+    fn numbers_of_the_architectures() {
+        use PointerWidth::{Bits32, Bits64};
+        let cases = [
+            (0, Arch::X86, Bits32),
+            (10, Arch::X86, Bits32),
+            (5, Arch::Arm, Bits32),
+            (9, Arch::Amd64, Bits64),
+            (12, Arch::Arm64, Bits64),
+            (0x8003, Arch::Arm64, Bits64),
+            (0x8004, Arch::Mips64, Bits64),
+            (0x8006, Arch::Riscv64, Bits64),
+            (0xffff, Arch::Unknown(0xffff), Bits64),
+        ];
+        for (number, arch, width) in cases {
+            let dump = Bytes::new().system(number, 2).finish();
+            read(&dump, |dump| assert_eq!((dump.system.arch, dump.system.width), (arch, width)));
+        }
+    }
+
+    #[test]
+    fn a_short_stream_keeps_what_decides_the_rest() {
+        let record = [vec![0, 0, 0, 0, 0, 0, 2, 1], words([6, 1, 7601, 2])].concat();
+        read(&Bytes::new().stream(7, record).finish(), |dump| {
+            assert_eq!((dump.system.arch, dump.system.platform), (Arch::X86, Platform::Windows));
+            assert_eq!((dump.system.version, messages(dump).len()), ((6, 1, 7601), 1));
+        });
+        read(&Bytes::new().stream(7, [9]).finish(), |dump| {
+            assert_eq!(dump.system.arch, Arch::Unknown(0xffff));
+            assert!(dump.system.present);
+        });
+        read(&Bytes::new().stream(3, words([0])).finish(), |dump| {
+            assert!(!dump.system.present);
+            assert_eq!(messages(dump).len(), 0);
+        });
+    }
+}

@@ -196,3 +196,143 @@ impl<T: Copy> Joined<T> {
         self.entries.get(at).map(|(_, value)| *value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::tests::{Bytes, longs, messages, read, words};
+
+    fn thread(id: u32, teb: u64, stack: u64) -> Vec<u8> {
+        let mut record = words([id, 1, 32, 8]);
+        record.extend(longs([teb, stack]));
+        record.extend(words([0x1000, 0, 0, 0]));
+        record
+    }
+
+    fn list(records: &[Vec<u8>]) -> Vec<u8> {
+        let count = u32::try_from(records.len()).unwrap();
+        [words([count]), records.concat()].concat()
+    }
+
+    fn ids(dump: &[u8]) -> (Vec<u32>, usize) {
+        read(dump, |dump| {
+            (dump.threads.iter().map(|thread| thread.id).collect(), messages(dump).len())
+        })
+    }
+
+    #[test]
+    fn padding_and_trailing_bytes_mean_nothing() {
+        let records = [thread(1, 0, 0), thread(2, 0, 0)].concat();
+        for (head, tail) in [(4, 0), (8, 0), (4, 4), (4, 12), (4, 47)] {
+            let mut bytes = words([2]);
+            bytes.resize(head, 0);
+            bytes.extend(&records);
+            // Eight bytes more than the records are padding of the count.
+            bytes.resize(head + records.len() + tail, 0);
+            if (head, tail) == (4, 4) {
+                bytes = words([2, 0]);
+                bytes.extend(&records);
+            }
+            assert_eq!(ids(&Bytes::new().stream(3, bytes).finish()), (vec![1, 2], 0));
+        }
+    }
+
+    #[test]
+    fn a_count_is_a_claim_about_bytes() {
+        let bytes = [words([u32::MAX]), thread(1, 0, 0), vec![0; 47]].concat();
+        assert_eq!(ids(&Bytes::new().stream(3, bytes).finish()), (vec![1], 1));
+        assert_eq!(ids(&Bytes::new().stream(3, [1, 0]).finish()), (vec![], 1));
+    }
+
+    #[test]
+    fn the_ex_list_is_used_without_the_list() {
+        let extended = list(&[[thread(5, 0, 0), vec![0; 16]].concat()]);
+        assert_eq!(ids(&Bytes::new().stream(8, &extended).finish()), (vec![5], 0));
+        let both = Bytes::new().stream(8, &extended).stream(3, list(&[thread(1, 0, 0)])).finish();
+        assert_eq!(ids(&both), (vec![1], 0));
+    }
+
+    #[test]
+    fn every_field_and_32_bit_addresses() {
+        let mut record = thread(7, 0xffff_ffff_ffd0_0000, 0xffff_ffff_8000_0000);
+        record[0x24..0x30].copy_from_slice(&words([40, 716, 60]));
+        let dump = Bytes::new().system(0, 2).stream(3, list(&[record])).finish();
+        read(&dump, |dump| {
+            let thread = &dump.threads[0];
+            assert_eq!((thread.teb, thread.stack), (0xffd0_0000, (0x8000_0000, 0x1000)));
+            assert_eq!((thread.stack_offset, thread.context), (40, Some((60, 716))));
+            assert_eq!((thread.suspend_count, thread.priority), (1, (32, 8)));
+        });
+    }
+
+    #[test]
+    fn registers_past_the_end_of_the_file() {
+        let mut record = thread(7, 0, 0);
+        record[0x28..].copy_from_slice(&words([716, 0x7fff_0000]));
+        let dump = Bytes::new().stream(3, list(&[record])).finish();
+        read(&dump, |dump| {
+            assert_eq!((dump.threads[0].context, messages(dump).len()), (None, 1));
+            assert_eq!(dump.registers(&dump.threads[0]), None);
+        });
+    }
+
+    fn name(id: u32, rva: u64) -> Vec<u8> {
+        [words([id]), longs([rva])].concat()
+    }
+
+    #[test]
+    fn names_are_joined_by_id_in_any_order() {
+        let mut bytes = Bytes::new();
+        let [one, three] = ["one", "three"].map(|text| u64::from(bytes.name(text)));
+        let names =
+            [name(9, three), name(3, three), name(2, 1 << 40), name(1, one), name(1, three)];
+        let threads = list(&[1, 2, 3, 4].map(|id| thread(id, 0, 0)));
+        let dump = bytes.stream(3, threads).stream(24, list(&names)).finish();
+        read(&dump, |dump| {
+            let names: Vec<_> = dump.threads.iter().map(|thread| thread.name.as_deref()).collect();
+            assert_eq!(names, [Some("one"), None, Some("three"), None]);
+            assert_eq!(
+                messages(dump),
+                ["the thread name at 0x10000000000 lies outside the file; left out"]
+            );
+        });
+    }
+
+    #[test]
+    fn infos_of_longer_entries() {
+        let mut info = words([2, 4, 0, 0x103]);
+        info.extend(longs([10, 11, 12, 13, 0xffff_ffff_8000_1000, 3]));
+        for stride in [64, 80] {
+            info.resize(stride, 0xee);
+            let head = words([16, u32::try_from(stride).unwrap(), 1, 0]);
+            let stream = [head, info.clone()].concat();
+            let threads = list(&[thread(1, 0, 0), thread(2, 0, 0)]);
+            let dump = Bytes::new().system(0, 2).stream(3, threads).stream(17, stream).finish();
+            read(&dump, |dump| {
+                let expected = ThreadInfo {
+                    dump_flags: 4,
+                    exit_status: 0x103,
+                    create_time: 10,
+                    exit_time: 11,
+                    kernel_time: 12,
+                    user_time: 13,
+                    start_address: 0x8000_1000,
+                    affinity: 3,
+                };
+                assert_eq!(dump.threads[0].info, None);
+                assert_eq!((dump.threads[1].info, messages(dump).len()), (Some(expected), 0));
+            });
+        }
+    }
+
+    #[test]
+    fn infos_of_entries_that_are_too_short() {
+        for (header, stride) in [(12, 0), (12, 63), (u32::MAX, 64)] {
+            let stream = [words([header, stride, u32::MAX]), vec![0; 64]].concat();
+            let dump = Bytes::new().stream(3, list(&[thread(0, 0, 0)])).stream(17, stream).finish();
+            read(&dump, |dump| {
+                assert_eq!((dump.threads[0].info, messages(dump).len()), (None, 1));
+            });
+        }
+    }
+}

@@ -8,7 +8,7 @@ mod region;
 pub use region::{MemoryType, Origin, Protection, Region, State};
 
 use crate::addr::AddressRange;
-use crate::dump::{Dump, MemoryInfoList, PointerWidth};
+use crate::dump::{Dump, MemoryInfoList, PointerWidth, RawRegions};
 use crate::issue::Issues;
 
 /// Which stream the map was built from.
@@ -112,7 +112,7 @@ impl<'s> RegionMap<'s> {
         match &self.regions {
             Regions::Records(list) => {
                 let raw = list.get(index)?;
-                Region::from_record(&raw, index, raw.base)
+                Some(Region::from_sound_record(&raw, index))
             }
             Regions::Owned(regions) => regions.get(index).copied(),
         }
@@ -121,7 +121,12 @@ impl<'s> RegionMap<'s> {
     /// Regions and gaps in address order: every byte of [`range`](Self::range)
     /// exactly once.
     pub fn iter(&self) -> RegionIter<'_, 's> {
-        RegionIter { map: self, next: 0, at: self.range.map(AddressRange::start), held: None }
+        let regions = match &self.regions {
+            Regions::Records(list) => Listed::Records(list.iter().enumerate()),
+            Regions::Owned(regions) => Listed::Owned(regions.iter()),
+        };
+        let at = self.range.map_or(0, AddressRange::start);
+        RegionIter { map: self, regions, at, started: false, held: None }
     }
 
     /// The region that holds `address`, or the gap around it; `None` outside
@@ -204,10 +209,33 @@ impl<'s> RegionMap<'s> {
 #[derive(Debug)]
 pub struct RegionIter<'m, 's> {
     map: &'m RegionMap<'s>,
-    next: usize,
-    /// The first address not yet given; `None` after the top of the space.
-    at: Option<u64>,
+    regions: Listed<'m>,
+    /// The first address not yet given; 0 again after the top of the space.
+    at: u64,
+    started: bool,
+    /// The region after a gap.
     held: Option<Region>,
+}
+
+#[derive(Debug)]
+enum Listed<'m> {
+    Records(std::iter::Enumerate<RawRegions<'m>>),
+    Owned(std::slice::Iter<'m, Region>),
+}
+
+impl Iterator for Listed<'_> {
+    type Item = Region;
+
+    #[inline]
+    fn next(&mut self) -> Option<Region> {
+        match self {
+            Listed::Records(records) => {
+                let (index, raw) = records.next()?;
+                Some(Region::from_sound_record(&raw, index))
+            }
+            Listed::Owned(regions) => regions.next().copied(),
+        }
+    }
 }
 
 impl Iterator for RegionIter<'_, '_> {
@@ -215,39 +243,40 @@ impl Iterator for RegionIter<'_, '_> {
 
     #[inline]
     fn next(&mut self) -> Option<Region> {
-        let region = self.held.take().or_else(|| {
-            let region = self.map.get(self.next);
-            self.next = self.next.saturating_add(1);
-            region
-        });
-        let at = self.at?;
-        match region {
-            Some(region) if region.range.start() <= at => {
-                self.at = region.range.last().checked_add(1);
-                Some(region)
-            }
-            region => self.gap_before(region, at),
+        let region = if self.held.is_none() { self.regions.next() } else { self.held.take() };
+        if let Some(region) = region
+            && region.range.start() == self.at
+        {
+            return Some(self.give(region));
         }
+        self.held = region;
+        if let Some(gap) = self.gap() {
+            return Some(self.give(self.map.gap(gap)));
+        }
+        let region = self.held.take()?;
+        Some(self.give(region))
     }
 }
 
 impl RegionIter<'_, '_> {
-    /// The gap between `at` and `region` (or the end of the range), holding
-    /// `region` back. Rebuilt maps have no gaps: nobody knows how far they go.
+    #[inline]
+    fn give(&mut self, region: Region) -> Region {
+        self.at = region.range.last().wrapping_add(1);
+        self.started = true;
+        region
+    }
+
+    /// The bytes from `at` to the region held back, or to the end of the
+    /// range. Rebuilt maps have no gaps: nobody knows how far they go.
     #[cold]
-    fn gap_before(&mut self, region: Option<Region>, at: u64) -> Option<Region> {
-        let range = self.map.range?;
-        let last = region.map_or(range.last(), |region| region.range.start().saturating_sub(1));
-        let gap = AddressRange::spanning(at, last.min(range.last()))
-            .filter(|_| self.map.knows_free())
-            .map(|gap| self.map.gap(gap));
-        let Some(gap) = gap else {
-            let region = region?;
-            self.at = region.range.last().checked_add(1);
-            return Some(region);
+    fn gap(&self) -> Option<AddressRange> {
+        let range = self.map.range.filter(|_| self.map.knows_free())?;
+        let over = self.started && self.at == 0;
+        let last = match self.held {
+            _ if over => return None,
+            Some(region) => region.range.start().checked_sub(1)?,
+            None => range.last(),
         };
-        self.held = region;
-        self.at = region.map(|region| region.range.start());
-        Some(gap)
+        AddressRange::spanning(self.at, last.min(range.last()))
     }
 }

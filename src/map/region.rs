@@ -213,11 +213,26 @@ impl Region {
     #[inline]
     pub(crate) fn from_record(raw: &RawRegion, index: usize, base: u64) -> Option<Region> {
         let range = AddressRange::new(base, raw.size)?;
-        let origin = Origin::Record(u32::try_from(index).unwrap_or(u32::MAX));
+        // Writers that mask nothing store the allocation base sign-extended
+        // as the base is; the same shift brings it back.
+        let allocation_base = raw.allocation_base.wrapping_sub(raw.base.wrapping_sub(base));
+        Some(Region::decode(raw, index, range, allocation_base))
+    }
+
+    /// The region of a record that [`RegionMap::build`](super::RegionMap::build)
+    /// has found sound.
+    #[inline]
+    pub(crate) fn from_sound_record(raw: &RawRegion, index: usize) -> Region {
+        let last = raw.base.wrapping_add(raw.size.wrapping_sub(1));
+        Region::decode(raw, index, AddressRange::ordered(raw.base, last), raw.allocation_base)
+    }
+
+    #[inline]
+    fn decode(raw: &RawRegion, index: usize, range: AddressRange, allocation: u64) -> Region {
         let state = match raw.state {
             0x1000 => State::Commit,
             0x2000 => State::Reserve,
-            0x10000 => return Some(Region::bare(range, State::Free, origin)),
+            0x10000 => State::Free,
             _ => State::Unknown,
         };
         let memory_type = match raw.kind {
@@ -226,18 +241,16 @@ impl Region {
             0x0002_0000 => Some(MemoryType::Private),
             _ => None,
         };
-        // Writers that mask nothing store the allocation base sign-extended
-        // as the base is; the same shift brings it back.
-        let shift = raw.base.wrapping_sub(base);
-        Some(Region {
+        let free = state == State::Free;
+        Region {
             range,
             state,
-            memory_type,
+            memory_type: if free { None } else { memory_type },
             protect: Protection(if state == State::Commit { raw.protect } else { 0 }),
-            allocation_base: Some(raw.allocation_base.wrapping_sub(shift)),
-            allocation_protect: Protection(raw.allocation_protect),
-            origin,
-        })
+            allocation_base: if free { None } else { Some(allocation) },
+            allocation_protect: Protection(if free { 0 } else { raw.allocation_protect }),
+            origin: Origin::Record(u32::try_from(index).unwrap_or(u32::MAX)),
+        }
     }
 }
 

@@ -159,7 +159,10 @@ impl Shares {
     fn take(&mut self) -> Option<(usize, u64)> {
         let first = self.only.take()?;
         let bytes = std::mem::take(&mut self.bytes);
-        let Some(mixed) = self.mixed.take() else { return Some((first, bytes)) };
+        if self.mixed.is_none() {
+            return Some((first, bytes));
+        }
+        let mixed = self.mixed.take()?;
         let most = (0..KINDS).rev().max_by_key(|kind| mixed[*kind])?;
         Some((most, bytes))
     }
@@ -207,38 +210,46 @@ impl<'m> Fold<'m> {
     #[inline]
     fn add(&mut self, piece: &Piece) {
         let (kind, size, region) = (piece.kind.index(), piece.range.size(), &piece.region);
-        if piece.range.start() == region.range.start() {
+        let starts_region = piece.range.start() == region.range.start();
+        if starts_region {
             self.end_region();
-            if region.allocation_base.is_none() || region.allocation_base != self.allocation_base {
-                self.end_allocation();
-                self.allocation_base = region.allocation_base;
-            }
         }
-        self.audit.accounted = self.audit.accounted.saturating_add(size);
-        if !self.range.is_some_and(|range| range.contains(piece.range.start())) {
-            self.outside = self.outside.saturating_add(size);
+        if self.source == MapSource::LinuxMaps
+            && !self.range.is_some_and(|range| range.contains(piece.range.start()))
+        {
+            self.outside = self.outside.wrapping_add(size);
         }
         let captured = self.captured_bytes(piece.range);
         let private = self.is_private(piece);
+        if self.strip.shows(region.state) {
+            self.strip.add(kind, size);
+        }
+        // Pieces are disjoint, so no sum can pass 2^64.
         let sums = &mut self.kinds[kind];
-        sums.size = sums.size.saturating_add(size);
-        sums.captured += captured;
-        self.strip.add(piece);
-        match region.state {
-            State::Free => return self.add_free(piece),
-            State::Commit => {
-                sums.committed = sums.committed.saturating_add(size);
-                sums.private = sums.private.saturating_add(if private { size } else { 0 });
-            }
-            State::Reserve => sums.reserved = sums.reserved.saturating_add(size),
-            State::Unknown if region.origin == Origin::Gap => {
-                self.audit.gaps += 1;
-                self.audit.gap_bytes = self.audit.gap_bytes.saturating_add(size);
-            }
-            State::Unknown => {}
+        sums.size = sums.size.wrapping_add(size);
+        sums.captured = sums.captured.wrapping_add(captured);
+        if region.state == State::Free {
+            return self.add_free(piece.kind, piece.range);
+        }
+        let committed = if region.state == State::Commit { size } else { 0 };
+        let reserved = if region.state == State::Reserve { size } else { 0 };
+        sums.committed = sums.committed.wrapping_add(committed);
+        sums.private = sums.private.wrapping_add(if private { committed } else { 0 });
+        sums.reserved = sums.reserved.wrapping_add(reserved);
+        if region.origin == Origin::Gap {
+            self.audit.gaps += 1;
+            self.audit.gap_bytes = self.audit.gap_bytes.wrapping_add(size);
+        }
+        if starts_region && piece.range.last() == region.range.last() {
+            sums.blocks += 1;
+        } else {
+            self.region.add(kind, size);
         }
         self.end_free_run();
-        self.region.add(kind, size);
+        if starts_region && region.allocation_base != self.allocation_base {
+            self.end_allocation();
+            self.allocation_base = region.allocation_base;
+        }
         if region.allocation_base.is_some() {
             self.allocation.add(kind, size);
         }
@@ -277,15 +288,13 @@ impl<'m> Fold<'m> {
         bytes
     }
 
-    fn add_free(&mut self, piece: &Piece) {
-        let range = piece.range;
-        if piece.range.start() == piece.region.range.start() {
-            self.end_region();
-        }
+    fn add_free(&mut self, kind: RegionKind, range: AddressRange) {
+        self.end_allocation();
+        self.allocation_base = None;
         self.free.raw_size = self.free.raw_size.saturating_add(range.size());
         self.raw_block = self.raw_block.saturating_add(range.size());
         self.free.raw_largest = self.free.raw_largest.max(self.raw_block);
-        if piece.kind == RegionKind::Unusable {
+        if kind == RegionKind::Unusable {
             self.end_free_block();
             let sums = &mut self.kinds[RegionKind::Unusable.index()];
             sums.blocks += u64::from(self.unusable_end != Some(range.start()));
@@ -354,6 +363,8 @@ impl<'m> Fold<'m> {
                 total = total.plus(&sums);
             }
         }
+        self.audit.accounted =
+            self.kinds.iter().fold(0, |sum: u64, sums| sum.wrapping_add(sums.size));
         self.audit.range_size = match self.range {
             _ if self.source == MapSource::Rebuilt => self.audit.accounted,
             Some(range) => range.size().saturating_add(self.outside),

@@ -1,7 +1,6 @@
 //! The address space as a row of cells, built in one pass without knowing its
 //! size beforehand: when the cells run out, neighbours are joined.
 
-use crate::classify::Piece;
 use crate::evidence::RegionKind;
 use crate::map::State;
 
@@ -37,19 +36,27 @@ impl Strip {
         Strip { scale, cells: Vec::with_capacity(CELLS), cell_size: PAGE, filled: PAGE }
     }
 
-    /// Adds the next piece in address order.
+    /// Whether memory of this state has a place in the strip.
     #[inline]
-    pub(super) fn add(&mut self, piece: &Piece) {
-        let shown = match self.scale {
-            Scale::Linear => true,
-            Scale::Committed => !matches!(piece.region.state, State::Free | State::Reserve),
-        };
-        if shown {
-            self.add_bytes(piece.kind.index(), piece.range.size());
-        }
+    pub(super) fn shows(&self, state: State) -> bool {
+        self.scale == Scale::Linear || !matches!(state, State::Free | State::Reserve)
     }
 
-    fn add_bytes(&mut self, kind: usize, bytes: u64) {
+    /// Adds the next bytes in address order.
+    #[inline]
+    pub(super) fn add(&mut self, kind: usize, bytes: u64) {
+        if let Some(cell) = self.cells.last_mut()
+            && bytes <= self.cell_size - self.filled
+        {
+            cell[kind] += bytes;
+            self.filled += bytes;
+            return;
+        }
+        self.add_across(kind, bytes);
+    }
+
+    /// Adds bytes that do not fit the last cell.
+    fn add_across(&mut self, kind: usize, bytes: u64) {
         let mut left = bytes;
         while left > self.room() {
             self.join_neighbours();
@@ -153,7 +160,7 @@ mod tests {
     fn strip(runs: &[(RegionKind, u64)]) -> Strip {
         let mut strip = Strip::new(true);
         for (kind, bytes) in runs {
-            strip.add_bytes(kind.index(), *bytes);
+            strip.add(kind.index(), *bytes);
         }
         strip
     }
