@@ -37,7 +37,7 @@ use crate::issue::Issues;
 use crate::map::RegionMap;
 use environment::Environment;
 use heaps::Heap;
-use images::Image;
+use images::{DataImage, Image};
 use stacks::Stack;
 
 /// Everything that was gathered: claims, and the tables they point into.
@@ -47,6 +47,8 @@ pub struct Evidence {
     pub claims: Vec<Claim>,
     /// Images: those of the module list in its order, then unlisted ones.
     pub images: Vec<Image>,
+    /// PE files that are in memory, but not as images, in address order.
+    pub data_images: Vec<DataImage>,
     /// Stacks: at least one a thread, in the order of the thread list.
     pub stacks: Vec<Stack>,
     /// Heaps, in the order of the PEB's list.
