@@ -28,6 +28,7 @@ pub mod heaps;
 pub mod images;
 mod linux;
 pub mod stacks;
+mod survey;
 mod system_regions;
 
 pub use claim::{Claim, Confidence, Detail, EvidenceSource, RegionKind, Subject, Use};
@@ -49,7 +50,8 @@ pub struct Evidence {
     pub images: Vec<Image>,
     /// PE files that are in memory, but not as images, in address order.
     pub data_images: Vec<DataImage>,
-    /// Stacks: at least one a thread, in the order of the thread list.
+    /// Stacks in the order of the thread list, two for a WOW64 thread, none
+    /// where nothing is known of one; then those that no thread claims.
     pub stacks: Vec<Stack>,
     /// Heaps, in the order of the PEB's list.
     pub heaps: Vec<Heap>,
@@ -72,9 +74,11 @@ pub fn gather(dump: &Dump<'_>, map: &RegionMap<'_>) -> Evidence {
     let mut evidence = Evidence::default();
     environment::gather(dump, map, &mut evidence);
     images::gather(dump, map, &mut evidence);
-    stacks::gather(dump, map, &mut evidence);
+    let pointers = stacks::Pointers::of(dump);
+    let survey = survey::Survey::of(dump, map, pointers.addresses(&evidence.environment.tebs));
+    stacks::gather(dump, map, &pointers, &survey, &mut evidence);
     heaps::gather(dump, map, &mut evidence);
     linux::gather(dump, map, &mut evidence);
-    system_regions::gather(dump, map, &mut evidence);
+    system_regions::gather(dump, map, &survey, &mut evidence);
     evidence
 }
