@@ -1,7 +1,12 @@
 //! Reports for people, in 80 columns.
 
+mod regions;
 mod summary;
 
+pub use regions::{
+    cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
+    table as regions_table,
+};
 pub use summary::summary;
 pub(crate) use summary::{audit_line, head_lines, summary_table};
 
