@@ -11,6 +11,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::addr::AddressRange;
+use crate::dump::RawRegion;
 use crate::evidence::{Claim, Confidence, RegionKind};
 use crate::map::{GapMeaning, MapSource, MemoryType, Origin, Region, RegionIter, RegionMap, State};
 
@@ -121,6 +122,31 @@ impl Iterator for Sweep<'_, '_> {
 }
 
 impl Sweep<'_, '_> {
+    /// The next region as its record stands in the file, when no claim
+    /// touches it and no free run before it runs on: its own state and type
+    /// are then the answer. `None` when [`next`](Iterator::next) has to
+    /// decide.
+    #[inline]
+    pub(crate) fn next_plain_record(&mut self) -> Option<RawRegion> {
+        if self.region.is_some() || !self.active.is_empty() {
+            return None;
+        }
+        let raw = self.regions.peek_record()?;
+        let end = raw.base.wrapping_add(raw.size);
+        if end > self.next_start || end == 0 {
+            return None;
+        }
+        if raw.is_free() {
+            if raw.base == self.free_end {
+                return None;
+            }
+            self.free_end = end;
+            self.unusable = granule_after(raw.base);
+        }
+        self.regions.skip_record(&raw);
+        Some(raw)
+    }
+
     /// Whether no claim touches a range that begins where the sweep is.
     #[inline]
     fn is_quiet(&self, range: AddressRange) -> bool {
@@ -221,11 +247,17 @@ impl Sweep<'_, '_> {
         }
         let (start, end) = (region.range.start(), region.range.end());
         if self.free_end != start && self.free_end != end {
-            self.unusable = start.checked_next_multiple_of(GRANULARITY).unwrap_or(start);
+            self.unusable = granule_after(start);
         }
         self.free_end = end;
         self.unusable
     }
+}
+
+/// The first address from `start` on where an allocation can begin.
+#[inline]
+pub(crate) fn granule_after(start: u64) -> u64 {
+    start.checked_next_multiple_of(GRANULARITY).unwrap_or(start)
 }
 
 /// What the region's own state and type say.

@@ -107,9 +107,9 @@ pub(crate) fn main() -> ExitCode {
 fn run(cli: &Cli) -> Done {
     let options = &cli.options;
     match (&cli.dump, &cli.command) {
-        (Some(_), Some(_)) => Err(Failure::Message(
-            "a command comes before its dump: dumpmap COMMAND DUMP".into(),
-        )),
+        (Some(_), Some(_)) => {
+            Err(Failure::Message("a command comes before its dump: dumpmap COMMAND DUMP".into()))
+        }
         (Some(dump), None) => summary::run(&summary::Summary { dump: dump.clone() }, options),
         (None, Some(command)) => match command {
             Command::Summary(args) => summary::run(args, options),

@@ -145,9 +145,12 @@ impl Table {
             out.push_str(&format!("| {} |\n", cells.join(" | ")));
         };
         line(&mut self.columns.iter().map(|column| column.title.to_owned()));
-        line(&mut self.columns.iter().map(|column| {
-            if column.align == Align::Right { "---:" } else { "---" }.to_owned()
-        }));
+        line(
+            &mut self
+                .columns
+                .iter()
+                .map(|column| if column.align == Align::Right { "---:" } else { "---" }.to_owned()),
+        );
         for row in &self.rows {
             line(&mut row.iter().map(|cell| sanitize::markdown(&cell.text).into_owned()));
         }

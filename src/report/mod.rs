@@ -12,7 +12,8 @@ pub mod time;
 
 pub use dump::{DumpView, ExceptionView};
 pub use summary::{
-    AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView};
+    AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView,
+};
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

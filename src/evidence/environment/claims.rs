@@ -87,9 +87,8 @@ pub(super) fn block(
         let inside = after.partition_point(|address| *address <= last);
         rest = after.get(inside..).unwrap_or(&[]);
         let Some(allocation) = allocation else { continue };
-        let private = map
-            .find(*first)
-            .is_some_and(|region| region.memory_type == Some(MemoryType::Private));
+        let private =
+            map.find(*first).is_some_and(|region| region.memory_type == Some(MemoryType::Private));
         if inside == 0 || !private || allocation.range.size() < SMALLEST {
             continue;
         }

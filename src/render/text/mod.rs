@@ -2,8 +2,8 @@
 
 mod summary;
 
-pub(crate) use summary::{audit_line, head_lines, summary_table};
 pub use summary::summary;
+pub(crate) use summary::{audit_line, head_lines, summary_table};
 
 use super::{Paint, sanitize};
 use crate::report::IssueView;

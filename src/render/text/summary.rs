@@ -33,7 +33,12 @@ pub fn summary(report: &SummaryReport<'_>, paint: Paint) -> String {
     out.push('\n');
     issues(report, paint, &mut out);
     let proven = report.audit.accounted == report.audit.range_size;
-    out.push_str(&labelled("audit: ", &audit_line(report), paint, if proven { DIM } else { ALARM }));
+    out.push_str(&labelled(
+        "audit: ",
+        &audit_line(report),
+        paint,
+        if proven { DIM } else { ALARM },
+    ));
     if let Some(line) = private_line(report) {
         out.push_str(&labelled("       ", &line, paint, DIM));
     }
