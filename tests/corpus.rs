@@ -3,6 +3,8 @@
 //!
 //! The dumps lie beside the project, not in it. The table has no text from inside a dump.
 
+#![allow(clippy::print_stdout, reason = "which file a failure is about")]
+
 mod support;
 
 use std::fmt::Write as _;

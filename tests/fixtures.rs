@@ -4,6 +4,8 @@
 //! the files, so that neither can drift. To write them again after a change:
 //! `DUMPMAP_WRITE_FIXTURES=1 cargo test --test fixtures`.
 
+#![allow(clippy::print_stdout, reason = "which file a failure is about")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

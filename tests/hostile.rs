@@ -100,9 +100,9 @@ fn unloaded_modules_at_one_address() {
 #[test]
 fn regions_inside_each_other() {
     let regions =
-        (0..MANY).map(|at| Region::commit(at << 12, 2 * (MANY - at) << 12, PAGE_READWRITE));
+        (0..MANY).map(|at| Region::commit(at << 12, (2 * (MANY - at)) << 12, PAGE_READWRITE));
     checked(DumpBuilder::windows_x64().regions(regions), |analysis| {
-        assert_eq!(analysis.totals.audit.range_size, 2 * MANY << 12);
+        assert_eq!(analysis.totals.audit.range_size, (2 * MANY) << 12);
     });
 }
 
