@@ -4,9 +4,10 @@
 
 mod input;
 mod output;
+mod regions;
 mod summary;
+mod values;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// that is known, from its minidump.
 #[derive(Debug, Parser)]
 #[command(name = "dumpmap", version, arg_required_else_help = true, max_term_width = 80)]
+#[command(subcommand_precedence_over_arg = true)]
 #[command(after_help = "`dumpmap DUMP` is `dumpmap summary DUMP`. `-` reads standard input.")]
 struct Cli {
     /// A .dmp file; shows its summary
@@ -76,6 +78,8 @@ enum Depth {
 enum Command {
     /// What took the address space: VMMap's table, free memory, findings
     Summary(summary::Summary),
+    /// Every piece, region or allocation, filtered and sorted
+    Regions(Box<regions::Regions>),
 }
 
 /// Why a command did not do its work.
@@ -113,6 +117,7 @@ fn run(cli: &Cli) -> Done {
         (Some(dump), None) => summary::run(&summary::Summary { dump: dump.clone() }, options),
         (None, Some(command)) => match command {
             Command::Summary(args) => summary::run(args, options),
+            Command::Regions(args) => regions::run(args, options),
         },
         (None, None) => Err(Failure::Message("no dump given: dumpmap DUMP".into())),
     }
@@ -144,9 +149,4 @@ fn supported(command: &str, format: Format, formats: &[Format]) -> Result<Format
 fn at_path(path: &std::path::Path, what: impl std::fmt::Display) -> Failure {
     let path = path.to_string_lossy();
     Failure::Message(format!("{}: {what}", dumpmap::render::sanitize::terminal(&path)))
-}
-
-/// The name of a dump as it was given.
-fn given(path: &std::path::Path) -> OsString {
-    path.as_os_str().to_owned()
 }

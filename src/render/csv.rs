@@ -16,22 +16,46 @@ use super::sanitize;
 /// # Errors
 /// `out` cannot be written.
 pub fn rows<R: Serialize>(rows: &[R], out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(out);
-    for (at, row) in rows.iter().enumerate() {
-        let fields = fields(row)?;
-        if at == 0 {
-            writer.write_record(fields.iter().map(|(name, _)| name))?;
-        }
-        writer.write_record(fields.iter().map(|(_, value)| cell(value)))?;
+    let mut lines = Lines::new(out);
+    for row in rows {
+        lines.row(&serde_json::to_vec(row)?)?;
     }
-    writer.flush()
+    lines.finish()
 }
 
-/// The names and values of a row.
-fn fields<R: Serialize>(row: &R) -> io::Result<Vec<(String, Value)>> {
-    let text = serde_json::to_string(row)?;
-    let Fields(fields) = serde_json::from_str(&text)?;
-    Ok(fields)
+/// Rows that come one at a time, as JSON objects.
+pub struct Lines<'o> {
+    writer: csv::Writer<&'o mut dyn Write>,
+    headed: bool,
+}
+
+impl<'o> Lines<'o> {
+    /// Writes to `out`.
+    pub fn new(out: &'o mut dyn Write) -> Lines<'o> {
+        Lines { writer: csv::Writer::from_writer(out), headed: false }
+    }
+
+    /// One row; the first gives the heading.
+    ///
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn row(&mut self, json: &[u8]) -> io::Result<()> {
+        let Fields(fields) = serde_json::from_slice(json)?;
+        if !self.headed {
+            self.headed = true;
+            self.writer.write_record(fields.iter().map(|(name, _)| name))?;
+        }
+        self.writer.write_record(fields.iter().map(|(_, value)| cell(value)))?;
+        Ok(())
+    }
+
+    /// Writes what is still held back.
+    ///
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 fn cell(value: &Value) -> String {

@@ -5,12 +5,18 @@
 //! lower-case digits by pointer width. Nothing is concluded here, and nothing
 //! is laid out for a reader: that is `render`.
 
+mod address;
 mod dump;
+mod filter;
 pub mod redact;
+mod regions;
 mod summary;
 pub mod time;
 
+pub use address::AddressText;
 pub use dump::{DumpView, ExceptionView};
+pub use filter::{Filter, ProtectionIs};
+pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
 pub use summary::{
     AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView,
 };
