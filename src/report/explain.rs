@@ -218,12 +218,7 @@ fn around(input: &Input<'_>, queries: &[(String, u64)]) -> Vec<Around> {
     found
 }
 
-fn view<'a>(
-    names: &'a Names<'a>,
-    query: &str,
-    address: u64,
-    around: &Around,
-) -> AddressView<'a> {
+fn view<'a>(names: &'a Names<'a>, query: &str, address: u64, around: &Around) -> AddressView<'a> {
     let input = &names.input;
     let piece = around.piece.as_ref();
     let map = &input.analysis.map;
@@ -315,9 +310,8 @@ fn in_heap(input: &Input<'_>, address: u64) -> Option<InHeap> {
 
 fn in_unloaded<'a>(input: &Input<'a>, address: u64) -> Vec<InUnloaded<'a>> {
     let modules = &input.analysis.dump.unloaded_modules;
-    let here = modules.iter().filter(|module| {
-        module.range.is_some_and(|range| range.contains(address))
-    });
+    let here =
+        modules.iter().filter(|module| module.range.is_some_and(|range| range.contains(address)));
     here.map(|module| InUnloaded {
         path: input.text(&module.path),
         base: input.hex(module.base),

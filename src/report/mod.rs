@@ -13,6 +13,7 @@ mod heaps;
 mod images;
 pub mod redact;
 mod regions;
+mod rules;
 mod stacks;
 mod streams;
 mod summary;
@@ -28,6 +29,7 @@ pub use filter::{Filter, ProtectionIs};
 pub use heaps::{HeapView, HeapsReport, PartView};
 pub use images::{ImageView, ImagesReport, SectionView, UnloadedView};
 pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
+pub use rules::{RuleView, RulesReport};
 pub use stacks::{StackView, StacksReport};
 pub use streams::{MissingView, StreamView, StreamsReport};
 pub use summary::{
