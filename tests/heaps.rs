@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dumpmap::dump::{Dump, PointerWidth};
 use dumpmap::evidence::heaps::{Heap, HeapType};
-use dumpmap::evidence::{self, Confidence, Evidence, RegionKind};
+use dumpmap::evidence::{self, Claim, Confidence, Evidence, RegionKind, Subject};
 use dumpmap::limits::Limits;
 use dumpmap::map::RegionMap;
 use dumpmap::source::Source;
@@ -55,8 +55,10 @@ fn check_parts(evidence: &Evidence) {
         let sum: u64 = heap.parts.iter().map(|part| part.range.size()).sum();
         assert_eq!(heap.size.unwrap_or(0), sum);
     }
-    let claimed = evidence.claims.iter().filter(|claim| claim.kind == Some(RegionKind::Heap));
-    assert_eq!(claimed.count(), parts.len());
+    let subject = |claim: &&Claim| matches!(claim.subject, Subject::Heap(_));
+    let claimed: Vec<_> = evidence.claims.iter().filter(subject).collect();
+    assert!(claimed.iter().all(|claim| claim.kind == Some(RegionKind::Heap)));
+    assert_eq!(claimed.len(), parts.len());
 }
 
 #[test]

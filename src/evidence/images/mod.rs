@@ -8,6 +8,7 @@
 mod data;
 mod elf;
 mod header;
+mod lines;
 mod listed;
 pub mod loader;
 mod macho;
@@ -35,8 +36,9 @@ const MAX_UNLISTED: usize = 65_536;
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Where it is. One byte at the base when neither list nor map says how
-    /// big it is.
+    /// Where it is: the module list's range; the allocation at its base or the
+    /// lines of its file where the map knows better; one byte at the base when
+    /// neither says how big it is.
     pub range: AddressRange,
     /// Index in the module list; `None` for an image that it does not name.
     pub module: Option<u32>,
@@ -47,7 +49,8 @@ pub struct Image {
     /// Who gave the path. A name from [`EvidenceSource::PeHeader`] is what
     /// the file calls itself: the export directory's name, or a PDB's path.
     pub named_by: Option<EvidenceSource>,
-    /// Whether any region of the map holds its base.
+    /// Whether any region of the map holds its base, or any line of the maps
+    /// text its file.
     pub mapped: bool,
     /// Sections, or runs of one protection where the header is not captured.
     pub sections: Vec<Section>,

@@ -3,9 +3,10 @@
 //! (`heap_info` in malloc/arena.c: HEAP_MAX_SIZE is 64 MiB where pointers
 //! have 64 bits, 1 MiB where they have 32).
 //!
-//! Wrong for memory of other programs that is laid out in the same way, such
-//! as a Java heap of exactly this size; when the first words of the window
-//! are captured they must be those of an arena. Arenas that have grown to
+//! The shape counts only where glibc is mapped: on Android, 60 thread stacks
+//! of one 32-bit process had it. Wrong for other memory that is laid out in
+//! the same way, such as a Java heap of exactly this size; when the first
+//! words of the window are captured they decide. Arenas that have grown to
 //! their full size have no tail, and are not found.
 
 use crate::addr::AddressRange;
@@ -24,6 +25,7 @@ pub(super) fn gather(
 ) {
     let width = dump.system.width;
     let size = window_size(width);
+    let glibc = lines.maps.iter().any(is_glibc);
     let mut reader = (dump.limits.depth >= Depth::Headers).then(|| dump.captured.reader());
     for window in windows(accesses(map, lines), size) {
         let header = match &mut reader {
@@ -36,6 +38,7 @@ pub(super) fn gather(
                 EvidenceSource::AllocatorHeader,
                 "heap_info points to its arena",
             ),
+            HeapInfo::NotCaptured if !glibc => continue,
             HeapInfo::NotCaptured => {
                 (Confidence::Heuristic, EvidenceSource::Shape, "size and place are an arena's")
             }
@@ -62,12 +65,21 @@ pub(super) fn gather(
     }
 }
 
+/// `libc.so.6`, and `libc-2.31.so` before glibc 2.34.
+fn is_glibc(line: &LinuxMap) -> bool {
+    let file = line.name.rsplit('/').next().unwrap_or("");
+    file == "libc.so.6" || file.starts_with("libc-2.")
+}
+
 fn window_size(width: PointerWidth) -> u64 {
     match width {
         PointerWidth::Bits32 => 1 << 20,
         PointerWidth::Bits64 => 64 << 20,
     }
 }
+
+/// Guards of stacks are a page, 64 KiB at most.
+const MAX_GUARD: u64 = 0x1_0000;
 
 /// A place with the shape of an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +127,8 @@ fn access(line: &LinuxMap) -> Access {
 /// The windows: memory without access up to the end of one, and nothing but
 /// read-write memory before it to the start. The kernel joins neighbours of
 /// one access, so either end may reach further; not both, which would be no
-/// more than chance.
+/// more than chance. With other memory before the head the tail must be more
+/// than the guard of a stack.
 fn windows(
     regions: impl Iterator<Item = (AddressRange, Access)>,
     size: u64,
@@ -134,7 +147,8 @@ fn windows(
                 let (head, tail) = before?;
                 let start = tail.checked_sub(1)? & !size.wrapping_sub(1);
                 let end = start.checked_add(size)?;
-                let exact = head == start || range.end() == end;
+                let joined = range.end() == end && end.saturating_sub(tail) > MAX_GUARD;
+                let exact = head == start || joined;
                 let shape = head <= start && range.end() >= end && tail < end && exact;
                 shape.then_some(Window { start, tail, end })
             }
@@ -166,7 +180,7 @@ fn heap_info(reader: &mut MemoryReader<'_, '_>, window: Window, width: PointerWi
         return HeapInfo::NotCaptured;
     };
     let mask = window_size(width).wrapping_sub(1);
-    let after_header = arena & mask > 0 && arena & mask <= 0x100 && arena % step == 0;
+    let after_header = arena & mask > 0 && arena & mask <= 0x100 && arena.is_multiple_of(step);
     let first = arena & !mask == window.start;
     let linked = if first { previous == 0 } else { previous & mask == 0 && previous != 0 };
     let sized = used > 0 && used <= window.tail.saturating_sub(window.start);
