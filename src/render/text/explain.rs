@@ -15,14 +15,13 @@ pub fn explain(report: &ExplainReport<'_>, paint: Paint) -> String {
 fn block(view: &AddressView<'_>, paint: Paint) -> String {
     let mut lines = Lines { out: String::new(), paint };
     let address = short(view.address);
-    let title = if view.query.contains(['+', '@'])
-        || !view.query.contains(address.trim_start_matches("0x"))
-    {
-        format!("{address}  ({})", view.query)
-    } else {
-        address
+    let title = match view.query.contains(['+', '@']) {
+        true => format!("{address}  {}", view.query),
+        false => address,
     };
-    lines.out.push_str(&labelled("", &title, Paint::Plain, BOLD));
+    lines
+        .out
+        .push_str(&format!("{}\n", paint.paint(BOLD, &crate::render::sanitize::terminal(&title))));
     if let Some(note) = view.note {
         lines.out.push_str(&paint.paint(ALARM, &labelled("  ", note, Paint::Plain, DIM)));
     }
@@ -120,7 +119,7 @@ fn stack_line(stack: &InStack<'_>) -> String {
 }
 
 fn contents(view: &AddressView<'_>, lines: &mut Lines) {
-    if view.piece.as_ref().is_some_and(|piece| piece.state == "free") {
+    if view.piece.as_ref().is_none_or(|piece| piece.state == "free") {
         return;
     }
     match view.available {

@@ -103,7 +103,11 @@ pub(super) fn words(names: &Names<'_>, row: &Row) -> String {
     // Of an allocation the name says more than the use of its largest piece.
     let whole = !row.parts.is_empty() || labels.usage == labels.name;
     let usage = if whole { "" } else { &*labels.usage };
-    let heap = labels.heap.map(|heap| format!("heap {heap:#x}")).unwrap_or_default();
+    let heap = match labels.heap {
+        Some(heap) if usage.starts_with("heap") => format!("{heap:#x}"),
+        Some(heap) => format!("heap {heap:#x}"),
+        None => String::new(),
+    };
     let thread = labels.thread_id.map(|id| format!("thread {id}")).unwrap_or_default();
     let parts = match row.kind {
         RegionKind::Image => [file, usage.strip_prefix("section ").unwrap_or(usage), "", ""],

@@ -1,7 +1,7 @@
 //! `rules` as text.
 
-use crate::render::WIDTH;
-use crate::render::paint::{DIM, Paint};
+use super::labelled;
+use crate::render::paint::{BOLD, DIM, Paint};
 use crate::render::table::{Table, words};
 use crate::report::RulesReport;
 
@@ -14,8 +14,14 @@ pub fn table(report: &RulesReport) -> Table {
     table
 }
 
-/// The list, and how to read more.
+/// The list as findings look, and how to read more.
 pub fn rules(report: &RulesReport, paint: Paint) -> String {
-    let more = paint.paint(DIM, "one rule's manual: dumpmap rules ID");
-    format!("{}{more}\n", table(report).text(paint, WIDTH))
+    let mut out = String::new();
+    for rule in &report.rules {
+        out.push_str(&format!("{:<9}{}\n", rule.severity, paint.paint(BOLD, rule.id)));
+        out.push_str(&labelled("         ", rule.title, paint, DIM));
+    }
+    out.push_str(&paint.paint(DIM, "the manual of one: dumpmap rules ID"));
+    out.push('\n');
+    out
 }

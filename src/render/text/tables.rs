@@ -1,18 +1,22 @@
 //! The tables of `stacks`, `images` and `heaps`: text clips names, Markdown
 //! shows them whole.
 
-use crate::render::number::{Scale, grouped, size, size_or_unknown};
+use crate::render::number::{grouped, size, size_or_unknown};
 use crate::render::paint::DIM;
 use crate::render::table::{Cell, Table, numbers, words};
-use crate::report::{HeapsReport, Hex, ImagesReport, StacksReport};
+use crate::report::{HeapsReport, Hex, ImageView, ImagesReport, StacksReport};
 
 /// One row a stack.
 pub fn stacks(report: &StacksReport<'_>) -> Table {
     let both = report.stacks.iter().any(|stack| stack.bits != report.dump.pointer_bits);
+    let unsure =
+        report.stacks.iter().any(|stack| matches!(stack.confidence, "heuristic" | "fallback"));
     let mut columns = vec![words("Thread")];
     columns.extend(both.then(|| words("Bits")));
     columns.extend([words("Base"), numbers("Size"), numbers("Committed"), numbers("Guard")]);
-    columns.extend([numbers("Used"), words("Known"), words("Name, start")]);
+    columns.push(numbers("Used"));
+    columns.extend(unsure.then(|| words("Known")));
+    columns.push(words("Name, start"));
     let mut table = Table::new(columns);
     for stack in &report.stacks {
         let thread = stack.thread_id.map_or_else(|| "?".into(), |id| id.to_string());
@@ -21,7 +25,7 @@ pub fn stacks(report: &StacksReport<'_>) -> Table {
         row.push(short(stack.base).into());
         row.push(size(stack.size).into());
         row.extend([stack.committed, stack.guard, stack.used].map(|b| size_or_unknown(b).into()));
-        row.push(Cell::styled(stack.confidence, DIM));
+        row.extend(unsure.then(|| Cell::styled(stack.confidence, DIM)));
         let start = stack.start.clone().or(stack.start_address.map(short));
         let named = [stack.name.as_deref().map(str::to_owned), start];
         row.push(named.into_iter().flatten().collect::<Vec<_>>().join("  ").into());
@@ -39,39 +43,41 @@ pub enum ImageRows {
     Sections,
 }
 
-/// One row an image.
+/// One row an image; a column of remarks only when there is one.
 pub fn images(report: &ImagesReport<'_>, rows: ImageRows) -> Table {
-    let columns = [words("Base"), numbers("Size"), words("Version"), words("Note"), words("Path")];
+    let remarks = report.images.iter().any(|image| !remark(image).is_empty());
+    let mut columns = vec![words("Base"), numbers("Size"), words("Version")];
+    columns.extend(remarks.then(|| words("Remark")));
+    columns.push(words("Path"));
     let mut table = Table::new(columns);
     for image in &report.images {
-        let note = match (image.listed, image.mapped) {
-            (true, true) => "",
-            (true, false) => "not mapped",
-            (false, _) => "unlisted",
-        };
-        let path = image.path.as_deref().unwrap_or("?");
-        table.rows.push(vec![
-            short(image.base).into(),
-            size(image.size).into(),
-            image.version.clone().unwrap_or_default().into(),
-            note.into(),
-            path.into(),
-        ]);
+        let mut row: Vec<Cell> = vec![short(image.base).into(), size(image.size).into()];
+        row.push(image.version.clone().unwrap_or_default().into());
+        row.extend(remarks.then(|| Cell::from(remark(image))));
+        row.push(image.path.as_deref().unwrap_or("?").into());
+        table.rows.push(row);
         if rows == ImageRows::Images {
             continue;
         }
         for section in &image.sections {
             let protect = section.protect.as_deref().unwrap_or("");
-            table.rows.push(vec![
-                Cell::styled(format!("  {}", short(section.base)), DIM),
-                Cell::styled(size(section.size), DIM),
-                "".into(),
-                "".into(),
-                Cell::styled(format!("{}  {protect}", section.name), DIM),
-            ]);
+            let mut row = vec![Cell::styled(format!("  {}", short(section.base)), DIM)];
+            row.push(Cell::styled(size(section.size), DIM));
+            row.push("".into());
+            row.extend(remarks.then(|| Cell::from("")));
+            row.push(Cell::styled(format!("{}  {protect}", section.name), DIM));
+            table.rows.push(row);
         }
     }
     table
+}
+
+fn remark(image: &ImageView<'_>) -> &'static str {
+    match (image.listed, image.mapped) {
+        (true, true) => "",
+        (true, false) => "not mapped",
+        (false, _) => "unlisted",
+    }
 }
 
 /// The modules that were there once.
@@ -84,35 +90,30 @@ pub(super) fn unloaded(report: &ImagesReport<'_>) -> Table {
     table
 }
 
-/// One row a heap.
+/// One row a heap; what is in use only when some heap was walked.
 pub fn heaps(report: &HeapsReport<'_>) -> Table {
-    let mut table = Table::new([
-        words("Heap"),
-        words("Type"),
-        numbers("Bits"),
-        numbers("Size"),
-        numbers("Committed"),
-        numbers("Busy"),
-        numbers("Segments"),
-        words("Remarks"),
-    ]);
-    let scale = Scale::ALL[0];
+    let both = report.heaps.iter().any(|heap| heap.bits != report.dump.pointer_bits);
+    let walked = report.heaps.iter().any(|heap| heap.busy_bytes.is_some());
+    let mut columns = vec![words("Heap"), words("Type")];
+    columns.extend(both.then(|| numbers("Bits")));
+    columns.extend([numbers("Size"), numbers("Committed")]);
+    columns.extend(walked.then(|| numbers("Busy")));
+    columns.extend([numbers("Segments"), words("Remarks")]);
+    let mut table = Table::new(columns);
     for heap in &report.heaps {
-        let mut remarks: Vec<&str> = Vec::new();
-        remarks.extend(heap.is_default.then_some("default"));
-        remarks.extend(heap.front_end.filter(|front_end| *front_end != "none"));
-        remarks.extend((!heap.complete).then_some("incomplete"));
-        let sized = |bytes: Option<u64>| bytes.map_or("?".into(), |bytes| scale.size(bytes));
-        table.rows.push(vec![
-            short(heap.address).into(),
-            heap.heap_type.unwrap_or("?").into(),
-            heap.bits.to_string().into(),
-            sized(heap.size).into(),
-            sized(heap.committed).into(),
-            sized(heap.busy_bytes).into(),
-            grouped(heap.segments as u64).into(),
-            remarks.join(", ").into(),
-        ]);
+        let mut row: Vec<Cell> = vec![short(heap.address).into()];
+        row.push(heap.heap_type.unwrap_or("?").into());
+        row.extend(both.then(|| Cell::from(heap.bits.to_string())));
+        row.extend([heap.size, heap.committed].map(|bytes| size_or_unknown(bytes).into()));
+        row.extend(walked.then(|| Cell::from(size_or_unknown(heap.busy_bytes))));
+        row.push(grouped(heap.segments as u64).into());
+        let remarks = [
+            heap.is_default.then_some("default"),
+            heap.front_end.filter(|front_end| *front_end != "none"),
+            (!heap.complete).then_some("incomplete"),
+        ];
+        row.push(remarks.into_iter().flatten().collect::<Vec<_>>().join(", ").into());
+        table.rows.push(row);
     }
     table
 }
