@@ -16,6 +16,8 @@ mod maps;
 mod names;
 mod pe;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod unlisted;
 
 pub use data::{DataImage, DataLayout};
