@@ -116,22 +116,24 @@ impl Survey {
         addresses.sort_unstable();
         addresses.dedup();
         let mut asked = addresses.as_slice();
-        let mut open: Option<Open> = None;
+        let mut open = Open::NONE;
         for index in 0..map.len() {
             let Some(region) = map.get(index) else { continue };
-            match &mut open {
-                Some(open) if open.continues(&region) => open.add(&region),
-                _ => {
-                    if let Some(done) = open.take() {
-                        survey.close(map, &done, &mut asked);
-                    }
-                    open = region.allocation_base.map(|base| Open::new(base, index, &region));
-                }
+            let base = region.allocation_base.unwrap_or(Open::NONE.base);
+            if base == open.base && region.range.start() == open.last.wrapping_add(1) {
+                open.last = region.range.last();
+            } else {
+                survey.close(map, &open, index, &mut asked);
+                open = Open {
+                    base,
+                    first: index,
+                    start: region.range.start(),
+                    last: region.range.last(),
+                    candidate: is_candidate(&region),
+                };
             }
         }
-        if let Some(done) = open {
-            survey.close(map, &done, &mut asked);
-        }
+        survey.close(map, &open, map.len(), &mut asked);
         survey
     }
 
@@ -141,28 +143,29 @@ impl Survey {
         self.found.get(at).map(|(_, allocation)| allocation)
     }
 
+    /// An allocation ends before the region at `end`. Nearly all are nothing
+    /// that is looked for: their pages are not counted.
     #[inline]
-    fn close(&mut self, map: &RegionMap<'_>, open: &Open, asked: &mut &[u64]) {
-        let known = match open.memory_type {
-            Some(MemoryType::Mapped) => true,
-            Some(MemoryType::Private) => open.protect.0 == 0x4 || open.guard > 0,
-            _ => false,
-        };
-        let wanted = asked.first().is_some_and(|address| *address <= open.last);
-        if !known && !wanted {
-            return;
+    fn close(&mut self, map: &RegionMap<'_>, open: &Open, end: usize, asked: &mut &[u64]) {
+        if open.candidate || asked.first().is_some_and(|address| *address <= open.last) {
+            self.close_wanted(map, open, end, asked);
         }
-        let Some(allocation) = open.allocation() else { return };
+    }
+
+    fn close_wanted(&mut self, map: &RegionMap<'_>, open: &Open, end: usize, asked: &mut &[u64]) {
+        let Some(allocation) = counted(map, open, end) else { return };
         while let Some((address, rest)) = asked.split_first() {
             if *address > open.last {
                 break;
             }
-            if allocation.range.contains(*address) {
+            if allocation.range.contains(*address) && open.base != Open::NONE.base {
                 self.found.push((*address, allocation));
             }
             *asked = rest;
         }
-        self.recognise(map, &allocation);
+        if open.candidate {
+            self.recognise(map, &allocation);
+        }
     }
 
     fn recognise(&mut self, map: &RegionMap<'_>, allocation: &Allocation) {
@@ -238,62 +241,53 @@ fn stack_shape(map: &RegionMap<'_>, allocation: &Allocation) -> Option<StackShap
     })
 }
 
-/// An allocation that the pass is in.
+/// The run of regions with one allocation base that the pass is in.
 struct Open {
     base: u64,
+    first: usize,
     start: u64,
     last: u64,
-    memory_type: Option<MemoryType>,
-    protect: Protection,
-    first: usize,
-    regions: usize,
-    committed: u64,
-    guard: u64,
+    candidate: bool,
 }
 
 impl Open {
-    #[inline]
-    fn new(base: u64, index: usize, region: &Region) -> Open {
-        let mut open = Open {
-            base,
-            start: region.range.start(),
-            last: region.range.last(),
-            memory_type: region.memory_type,
-            protect: region.allocation_protect,
-            first: index,
-            regions: 0,
-            committed: 0,
-            guard: 0,
-        };
-        open.add(region);
-        open
-    }
+    /// Free memory, which has no allocation base; no real one is odd.
+    const NONE: Open = Open { base: u64::MAX, first: 0, start: 0, last: 0, candidate: false };
+}
 
-    #[inline]
-    fn continues(&self, region: &Region) -> bool {
-        region.allocation_base == Some(self.base)
-            && region.range.start() == self.last.wrapping_add(1)
+/// Whether an allocation that begins with this region can be one of those
+/// that are recognised. From the first region alone, because a million are
+/// looked at.
+#[inline]
+fn is_candidate(region: &Region) -> bool {
+    match region.memory_type {
+        Some(MemoryType::Mapped) => region.allocation_protect.0 <= Protection::READ_ONLY.0,
+        Some(MemoryType::Private) => {
+            (region.state == State::Reserve || region.protect.is_guard())
+                && region.allocation_protect.0 <= Protection::READ_WRITE.0
+        }
+        _ => false,
     }
+}
 
-    #[inline]
-    fn add(&mut self, region: &Region) {
-        self.last = region.range.last();
-        self.regions = self.regions.saturating_add(1);
+/// Counts the pages of the regions from `open.first` up to `end`.
+fn counted(map: &RegionMap<'_>, open: &Open, end: usize) -> Option<Allocation> {
+    let range = AddressRange::spanning(open.start, open.last)?;
+    let first = map.get(open.first)?;
+    let (mut committed, mut guard) = (0_u64, 0_u64);
+    for region in (open.first..end).filter_map(|index| map.get(index)) {
         if region.state == State::Commit {
-            let sum = if region.protect.is_guard() { &mut self.guard } else { &mut self.committed };
+            let sum = if region.protect.is_guard() { &mut guard } else { &mut committed };
             *sum = sum.saturating_add(region.range.size());
         }
     }
-
-    fn allocation(&self) -> Option<Allocation> {
-        Some(Allocation {
-            range: AddressRange::spanning(self.start, self.last)?,
-            memory_type: self.memory_type,
-            protect: self.protect,
-            first: self.first,
-            regions: self.regions,
-            committed: self.committed,
-            guard: self.guard,
-        })
-    }
+    Some(Allocation {
+        range,
+        memory_type: first.memory_type,
+        protect: first.allocation_protect,
+        first: open.first,
+        regions: end.saturating_sub(open.first),
+        committed,
+        guard,
+    })
 }

@@ -427,8 +427,7 @@ impl<'m> Fold<'m> {
             self.kinds.iter().fold(0, |sum: u64, sums| sum.wrapping_add(sums.size));
         self.audit.range_size = match self.range {
             _ if self.source == MapSource::Rebuilt => self.audit.accounted,
-            Some(range) => range.size().saturating_add(self.outside),
-            None => 0,
+            range => range.map_or(0, AddressRange::size).saturating_add(self.outside),
         };
         Totals {
             kinds,

@@ -180,7 +180,7 @@ fn heap_info(reader: &mut MemoryReader<'_, '_>, window: Window, width: PointerWi
         return HeapInfo::NotCaptured;
     };
     let mask = window_size(width).wrapping_sub(1);
-    let after_header = arena & mask > 0 && arena & mask <= 0x100 && arena % step == 0;
+    let after_header = arena & mask > 0 && arena & mask <= 0x100 && arena.is_multiple_of(step);
     let first = arena & !mask == window.start;
     let linked = if first { previous == 0 } else { previous & mask == 0 && previous != 0 };
     let sized = used > 0 && used <= window.tail.saturating_sub(window.start);
