@@ -1,8 +1,8 @@
 //! Images: the module list, headers in memory, images that no list names, and
 //! modules that were unloaded.
 //!
-//! Two ways in: the maps text of Linux and Android ([`maps`]), where an image
-//! is a row of file mappings, and everything else ([`listed`], [`unlisted`]),
+//! Two ways in: the maps text of Linux and Android (`maps`), where an image
+//! is a row of file mappings, and everything else (`listed`, `unlisted`),
 //! where it is one allocation. Both read at most one page of header an image.
 
 mod data;
@@ -16,6 +16,8 @@ mod maps;
 mod names;
 mod pe;
 mod runs;
+#[cfg(test)]
+mod tests;
 pub(super) mod unlisted;
 
 pub use data::{DataImage, DataLayout};
