@@ -77,7 +77,7 @@ pub fn gather(dump: &Dump<'_>, map: &RegionMap<'_>) -> Evidence {
     let survey = survey::Survey::of(dump, map, pointers.addresses(&evidence.environment.tebs));
     images::gather(dump, map, &survey, &mut evidence);
     stacks::gather(dump, map, &pointers, &survey, &mut evidence);
-    heaps::gather(dump, map, &survey, &mut evidence);
+    heaps::gather(dump, map, &mut evidence);
     linux::gather(dump, map, &mut evidence);
     system_regions::gather(dump, map, &survey, &mut evidence);
     evidence
