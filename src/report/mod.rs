@@ -27,7 +27,7 @@ pub use explain::{
 };
 pub use filter::{Filter, ProtectionIs};
 pub use heaps::{HeapView, HeapsReport, PartView};
-pub use images::{ImageView, ImagesReport, SectionView, UnloadedView};
+pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
 pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
 pub use rules::{RuleView, RulesReport};
 pub use stacks::{StackView, StacksReport};
