@@ -91,20 +91,6 @@ impl<'a> Input<'a> {
     pub fn hex(&self, address: u64) -> Hex {
         Hex { address, width: self.analysis.dump.system.width }
     }
-
-    /// `module+0x12` for an address in an image; `None` elsewhere.
-    pub fn in_module(&self, address: u64) -> Option<String> {
-        let images = &self.analysis.evidence.images;
-        let image = images.iter().find(|image| image.range.contains(address))?;
-        let name = image.path.rsplit(['\\', '/']).next().filter(|name| !name.is_empty())?;
-        let offset = address - image.range.start();
-        Some(self.owned(format!("{name}+{offset:#x}")))
-    }
-
-    /// The id of a thread by its place in the thread list.
-    pub fn thread_id(&self, thread: u32) -> Option<u32> {
-        self.analysis.dump.threads.get(thread as usize).map(|thread| thread.id)
-    }
 }
 
 /// An address: `0x` and 8 or 16 digits.
