@@ -109,9 +109,12 @@ pub(super) const EXACT: [Exact; 5] = [
 ];
 
 impl Survey {
-    /// How many stacks, and how many views, are kept. Far above what a
-    /// process has; a forged map of a million guard pages stays bounded.
+    /// How many stacks are kept. Far above what a process has; a forged map
+    /// of a million guard pages stays bounded.
     const KEPT: usize = 65_536;
+    /// How many views are kept to be looked into: one positioned read each;
+    /// processes have tens of them.
+    const VIEWS: usize = 1_024;
 
     /// Looks once at every allocation. Only the MemoryInfoList knows
     /// allocations; other maps give an empty answer.
@@ -129,15 +132,14 @@ impl Survey {
         addresses.dedup();
         let mut asked = addresses.as_slice();
         let mut captured = dump.captured.ranges();
-        map.for_each_allocation(|run| {
-            if windows
-                && (is_candidate(run) || asked.first().is_some_and(|at| *at <= run.range().last()))
-            {
-                survey.look_closer(map, run, &mut asked);
+        for run in map.allocation_runs() {
+            let is_asked = asked.first().is_some_and(|at| *at <= run.range().last());
+            if windows && (is_asked || survey.is_candidate(&run)) {
+                survey.look_closer(map, &run, &mut asked);
             }
-            survey.images.look(run);
-            survey.heaps.look(run, &mut captured);
-        });
+            survey.images.look(&run);
+            survey.heaps.look(&run, &mut captured);
+        }
         survey
     }
 
@@ -145,6 +147,24 @@ impl Survey {
     pub(super) fn allocation(&self, address: u64) -> Option<&Allocation> {
         let at = self.found.binary_search_by_key(&address, |(asked, _)| *asked).ok()?;
         self.found.get(at).map(|(_, allocation)| allocation)
+    }
+
+    /// Whether an allocation can be one of those that are recognised. From its
+    /// first region and its size alone, because a million are looked at.
+    #[inline]
+    fn is_candidate(&self, run: &AllocationRun) -> bool {
+        let protect = run.allocation_protect;
+        match run.memory_type {
+            Some(MemoryType::Mapped) => {
+                protect == Protection::READ_ONLY && self.readonly_views.len() < Survey::VIEWS
+                    || protect.0 <= Protection::READ_ONLY.0 && is_exact_size(run.range().size())
+            }
+            Some(MemoryType::Private) => {
+                (run.state == State::Reserve || run.protect.is_guard())
+                    && protect.0 <= Protection::READ_WRITE.0
+            }
+            _ => false,
+        }
     }
 
     /// Counts the pages of an allocation. Nearly all are nothing that is
@@ -160,7 +180,7 @@ impl Survey {
             }
             *asked = rest;
         }
-        if is_candidate(run) {
+        if self.is_candidate(run) {
             self.recognise(map, &allocation);
         }
     }
@@ -180,7 +200,7 @@ impl Survey {
             (Some(MemoryType::Private), Protection::READ_WRITE) => &mut self.stacks,
             (Some(MemoryType::Private), Protection::READ_ONLY) => &mut self.shadow_stacks,
             (Some(MemoryType::Mapped), Protection::READ_ONLY) => {
-                keep(&mut self.readonly_views, allocation.range, &mut self.not_kept);
+                self.readonly_views.push(allocation.range);
                 return;
             }
             _ => return,
@@ -196,6 +216,11 @@ fn keep<T>(list: &mut Vec<T>, value: T, not_kept: &mut u64) {
         true => list.push(value),
         false => *not_kept = not_kept.saturating_add(1),
     }
+}
+
+#[inline]
+fn is_exact_size(size: u64) -> bool {
+    EXACT.iter().any(|exact| exact.size == size)
 }
 
 /// [reserved] guard committed [reserved]: the committed pages with the
@@ -236,20 +261,6 @@ fn stack_shape(map: &RegionMap<'_>, allocation: &Allocation) -> Option<StackShap
         committed: allocation.committed,
         guard: allocation.guard,
     })
-}
-
-/// Whether an allocation can be one of those that are recognised. From its
-/// first region alone, because a million are looked at.
-#[inline]
-fn is_candidate(run: &AllocationRun) -> bool {
-    match run.memory_type {
-        Some(MemoryType::Mapped) => run.allocation_protect.0 <= Protection::READ_ONLY.0,
-        Some(MemoryType::Private) => {
-            (run.state == State::Reserve || run.protect.is_guard())
-                && run.allocation_protect.0 <= Protection::READ_WRITE.0
-        }
-        _ => false,
-    }
 }
 
 fn counted(map: &RegionMap<'_>, run: &AllocationRun) -> Allocation {

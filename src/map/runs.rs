@@ -3,7 +3,6 @@
 
 use super::{MemoryType, Protection, Region, RegionMap, Regions, State};
 use crate::addr::AddressRange;
-use crate::dump::RawRegion;
 
 /// Neighbouring regions with one allocation base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,64 +55,64 @@ impl AllocationRun {
         }
     }
 
+    /// Adds a region when it goes on with the allocation; says whether it
+    /// does.
     #[inline]
-    fn goes_on(&self, base: u64, start: u64) -> bool {
-        self.base == base && self.last.wrapping_add(1) == start
+    fn extend(&mut self, region: &Region) -> bool {
+        let same = region.allocation_base == Some(self.base)
+            && region.range.start() == self.last.wrapping_add(1);
+        if same {
+            self.last = region.range.last();
+            self.regions = self.regions.saturating_add(1);
+            self.executable |= region.protect.is_executable();
+            self.reserved |= region.state == State::Reserve;
+        }
+        same
     }
 }
 
-impl RegionMap<'_> {
-    /// Gives every allocation to `look`, in address order.
-    #[inline]
-    pub(crate) fn for_each_allocation(&self, mut look: impl FnMut(&AllocationRun)) {
-        let mut open: Option<AllocationRun> = None;
-        match &self.regions {
+/// Every allocation of a map, in address order.
+pub(crate) struct AllocationRuns<'m, 's> {
+    regions: &'m Regions<'s>,
+    next: usize,
+}
+
+impl Iterator for AllocationRuns<'_, '_> {
+    type Item = AllocationRun;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<AllocationRun> {
+        match self.regions {
             Regions::Records(list) => {
-                for (index, raw) in list.iter().enumerate() {
-                    if raw.is_free() {
-                        continue;
-                    }
-                    if let Some(run) =
-                        open.as_mut().filter(|run| run.goes_on(raw.allocation_base, raw.base))
-                    {
-                        extend(run, &raw);
-                        continue;
-                    }
-                    let region = Region::from_sound_record(&raw, index);
-                    let begun = AllocationRun::begin(&region, raw.allocation_base, index);
-                    if let Some(done) = open.replace(begun) {
-                        look(&done);
-                    }
-                }
+                let region = |index| Some(Region::from_sound_record(&list.get(index)?, index));
+                next_run(&mut self.next, region)
             }
             Regions::Owned(regions) => {
-                for (index, region) in regions.iter().enumerate() {
-                    let Some(base) = region.allocation_base else { continue };
-                    if let Some(run) =
-                        open.as_mut().filter(|run| run.goes_on(base, region.range.start()))
-                    {
-                        run.last = region.range.last();
-                        run.regions += 1;
-                        run.executable |= region.protect.is_executable();
-                        run.reserved |= region.state == State::Reserve;
-                        continue;
-                    }
-                    if let Some(done) = open.replace(AllocationRun::begin(region, base, index)) {
-                        look(&done);
-                    }
-                }
+                next_run(&mut self.next, |index| regions.get(index).copied())
             }
-        }
-        if let Some(done) = open {
-            look(&done);
         }
     }
 }
 
-#[inline]
-fn extend(run: &mut AllocationRun, raw: &RawRegion) {
-    run.last = raw.base.wrapping_add(raw.size).wrapping_sub(1);
-    run.regions += 1;
-    run.executable |= raw.is_committed() && Protection(raw.protect).is_executable();
-    run.reserved |= !raw.is_committed();
+#[inline(always)]
+fn next_run(next: &mut usize, region: impl Fn(usize) -> Option<Region>) -> Option<AllocationRun> {
+    loop {
+        let first = *next;
+        let begin = region(first)?;
+        *next = first.saturating_add(1);
+        let Some(base) = begin.allocation_base else { continue };
+        let mut run = AllocationRun::begin(&begin, base, first);
+        while region(*next).is_some_and(|region| run.extend(&region)) {
+            *next = next.saturating_add(1);
+        }
+        return Some(run);
+    }
+}
+
+impl<'s> RegionMap<'s> {
+    /// Every allocation, in address order.
+    #[inline]
+    pub(crate) fn allocation_runs(&self) -> AllocationRuns<'_, 's> {
+        AllocationRuns { regions: &self.regions, next: 0 }
+    }
 }
