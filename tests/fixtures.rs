@@ -4,6 +4,8 @@
 //! the files, so that neither can drift. To write them again after a change:
 //! `DUMPMAP_WRITE_FIXTURES=1 cargo test --test fixtures`.
 
+#![allow(clippy::print_stdout, reason = "which file a failure is about")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +51,7 @@ fn fixtures() -> Vec<Fixture> {
         make("unusable", unusable(), below_the_granule),
         make("sign-extended-x86", sign_extended(), masked_to_32_bits),
         make("cut-in-regions", cut(), what_is_left_is_used),
-        make("duplicate-streams", duplicates(), first_stream_is_used),
+        make("duplicate-streams", duplicates(), the_larger_is_used),
         make("lying-counts", lying_counts(), entries_that_are_there),
         make("hostile-names", hostile_names(), names_as_they_are),
         make("unlisted-image", unlisted_image(), an_image_without_a_module),
@@ -425,7 +427,7 @@ fn duplicates() -> DumpBuilder {
     DumpBuilder::windows_x64().regions(plain_regions()).raw(stream::MEMORY_INFO_LIST, other)
 }
 
-fn first_stream_is_used(analysis: &Analysis<'_>) {
+fn the_larger_is_used(analysis: &Analysis<'_>) {
     assert_eq!(analysis.dump.directory.of_kind(stream::MEMORY_INFO_LIST).count(), 2);
     assert_eq!(analysis.map.len(), 7);
     assert_eq!(analysis.dump.issues.total(), 1);

@@ -1,6 +1,8 @@
 //! Images against dumps of programs that wrote down what they had mapped, and
 //! against every other dump there is.
 
+#![allow(clippy::print_stdout, reason = "counts, for a person who reads along")]
+
 mod support;
 
 use std::collections::HashMap;

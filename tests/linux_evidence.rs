@@ -1,6 +1,8 @@
 //! Evidence from the maps text of Linux: a program that wrote down what it
 //! mapped, and the lines of real processes.
 
+#![allow(clippy::print_stdout, reason = "counts, for a person who reads along")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use dumpmap::addr::AddressRange;
 use dumpmap::dump::{Dump, Platform, PointerWidth};
 use dumpmap::evidence::stacks::Stack;
-use dumpmap::evidence::{self, Confidence, Evidence, RegionKind};
+use dumpmap::evidence::{self, Confidence, Evidence, RegionKind, Subject};
 use dumpmap::limits::{Depth, Limits};
 use dumpmap::map::{MapSource, RegionMap};
 use dumpmap::source::Source;
@@ -51,9 +51,12 @@ fn check_rows(path: &Path, dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &Evid
             assert_eq!(stack.guard.is_some(), stack.committed.is_some(), "{place}");
         }
     }
-    for claim in evidence.claims.iter().filter(|claim| claim.kind == Some(RegionKind::Stack)) {
-        assert!(matches!(claim.subject, evidence::Subject::Stack(row)
-            if (row as usize) < evidence.stacks.len()));
+    let rows = evidence.claims.iter().filter_map(|claim| match claim.subject {
+        Subject::Stack(row) => Some((row as usize, claim.kind)),
+        _ => None,
+    });
+    for (row, kind) in rows {
+        assert!(row < evidence.stacks.len() && kind == Some(RegionKind::Stack), "{place}");
     }
 }
 

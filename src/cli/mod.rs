@@ -2,9 +2,18 @@
 //! One command is one file; it loads an analysis, makes a report and chooses a
 //! renderer.
 
+mod completions;
+mod explain;
+mod heaps;
+mod images;
 mod input;
+mod man;
 mod output;
 mod regions;
+mod rules;
+mod schema;
+mod stacks;
+mod streams;
 mod summary;
 mod values;
 
@@ -80,6 +89,24 @@ enum Command {
     Summary(summary::Summary),
     /// Every piece, region or allocation, filtered and sorted
     Regions(Box<regions::Regions>),
+    /// What is at an address, who says so, and who says otherwise
+    Explain(explain::Explain),
+    /// The stack of each thread
+    Stacks(stacks::Stacks),
+    /// The images, listed or not, with their sections
+    Images(images::Images),
+    /// The heaps, from their headers and segments
+    Heaps(heaps::Heaps),
+    /// What the file holds, what it lacks, and how to capture that
+    Streams(streams::Streams),
+    /// The rules behind findings, or the manual of one
+    Rules(rules::Rules),
+    /// The JSON schemas of what the commands print
+    Schema(schema::Schema),
+    /// Completions for a shell
+    Completions(completions::Completions),
+    /// The manual page
+    Man(man::Man),
 }
 
 /// Why a command did not do its work.
@@ -118,6 +145,15 @@ fn run(cli: &Cli) -> Done {
         (None, Some(command)) => match command {
             Command::Summary(args) => summary::run(args, options),
             Command::Regions(args) => regions::run(args, options),
+            Command::Explain(args) => explain::run(args, options),
+            Command::Stacks(args) => stacks::run(args, options),
+            Command::Images(args) => images::run(args, options),
+            Command::Heaps(args) => heaps::run(args, options),
+            Command::Streams(args) => streams::run(args, options),
+            Command::Rules(args) => rules::run(args, options),
+            Command::Schema(args) => schema::run(args, options),
+            Command::Completions(args) => completions::run(args, options),
+            Command::Man(args) => man::run(args, options),
         },
         (None, None) => Err(Failure::Message("no dump given: dumpmap DUMP".into())),
     }

@@ -73,11 +73,11 @@ impl Evidence {
 pub fn gather(dump: &Dump<'_>, map: &RegionMap<'_>) -> Evidence {
     let mut evidence = Evidence::default();
     environment::gather(dump, map, &mut evidence);
-    images::gather(dump, map, &mut evidence);
     let pointers = stacks::Pointers::of(dump);
     let survey = survey::Survey::of(dump, map, pointers.addresses(&evidence.environment.tebs));
+    images::gather(dump, map, &survey, &mut evidence);
     stacks::gather(dump, map, &pointers, &survey, &mut evidence);
-    heaps::gather(dump, map, &mut evidence);
+    heaps::gather(dump, map, &survey, &mut evidence);
     linux::gather(dump, map, &mut evidence);
     system_regions::gather(dump, map, &survey, &mut evidence);
     evidence

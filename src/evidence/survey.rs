@@ -2,9 +2,11 @@
 //! the allocations around given addresses are made of, and which allocations
 //! have the size or the protections of something known. It claims nothing.
 
+use super::heaps::by_signature;
+use super::images::unlisted;
 use crate::addr::AddressRange;
 use crate::dump::{Dump, Platform, PointerWidth};
-use crate::map::{MapSource, MemoryType, Protection, Region, RegionMap, State};
+use crate::map::{AllocationRun, MapSource, MemoryType, Protection, RegionMap, State};
 
 /// What one allocation is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,11 @@ pub(super) struct Survey {
     pub(super) readonly_views: Vec<AddressRange>,
     /// How many more stacks and views there were than are kept.
     pub(super) not_kept: u64,
+    /// Images that no list names, and allocations that may begin with a PE
+    /// header.
+    pub(super) images: unlisted::Candidates,
+    /// Allocations that may begin with a heap's header.
+    pub(super) heaps: by_signature::Candidates,
 }
 
 /// An allocation known by its exact size.
@@ -106,34 +113,31 @@ impl Survey {
     /// process has; a forged map of a million guard pages stays bounded.
     const KEPT: usize = 65_536;
 
-    /// Looks once at every region. Only the MemoryInfoList of Windows knows
+    /// Looks once at every allocation. Only the MemoryInfoList knows
     /// allocations; other maps give an empty answer.
     pub(super) fn of(dump: &Dump<'_>, map: &RegionMap<'_>, mut addresses: Vec<u64>) -> Survey {
-        let mut survey = Survey::default();
-        if dump.system.platform != Platform::Windows || map.source != MapSource::MemoryInfo {
+        let mut survey = Survey {
+            images: unlisted::Candidates::new(&dump.modules.modules),
+            heaps: by_signature::Candidates::default(),
+            ..Survey::default()
+        };
+        if map.source != MapSource::MemoryInfo {
             return survey;
         }
+        let windows = dump.system.platform == Platform::Windows;
         addresses.sort_unstable();
         addresses.dedup();
         let mut asked = addresses.as_slice();
-        let mut open = Open::NONE;
-        for index in 0..map.len() {
-            let Some(region) = map.get(index) else { continue };
-            let base = region.allocation_base.unwrap_or(Open::NONE.base);
-            if base == open.base && region.range.start() == open.last.wrapping_add(1) {
-                open.last = region.range.last();
-            } else {
-                survey.close(map, &open, index, &mut asked);
-                open = Open {
-                    base,
-                    first: index,
-                    start: region.range.start(),
-                    last: region.range.last(),
-                    candidate: is_candidate(&region),
-                };
+        let mut captured = dump.captured.ranges();
+        map.for_each_allocation(|run| {
+            if windows
+                && (is_candidate(run) || asked.first().is_some_and(|at| *at <= run.range().last()))
+            {
+                survey.look_closer(map, run, &mut asked);
             }
-        }
-        survey.close(map, &open, map.len(), &mut asked);
+            survey.images.look(run);
+            survey.heaps.look(run, &mut captured);
+        });
         survey
     }
 
@@ -143,27 +147,20 @@ impl Survey {
         self.found.get(at).map(|(_, allocation)| allocation)
     }
 
-    /// An allocation ends before the region at `end`. Nearly all are nothing
-    /// that is looked for: their pages are not counted.
-    #[inline]
-    fn close(&mut self, map: &RegionMap<'_>, open: &Open, end: usize, asked: &mut &[u64]) {
-        if open.candidate || asked.first().is_some_and(|address| *address <= open.last) {
-            self.close_wanted(map, open, end, asked);
-        }
-    }
-
-    fn close_wanted(&mut self, map: &RegionMap<'_>, open: &Open, end: usize, asked: &mut &[u64]) {
-        let Some(allocation) = counted(map, open, end) else { return };
+    /// Counts the pages of an allocation. Nearly all are nothing that is
+    /// looked for, and never come here.
+    fn look_closer(&mut self, map: &RegionMap<'_>, run: &AllocationRun, asked: &mut &[u64]) {
+        let allocation = counted(map, run);
         while let Some((address, rest)) = asked.split_first() {
-            if *address > open.last {
+            if *address > allocation.range.last() {
                 break;
             }
-            if allocation.range.contains(*address) && open.base != Open::NONE.base {
+            if allocation.range.contains(*address) {
                 self.found.push((*address, allocation));
             }
             *asked = rest;
         }
-        if open.candidate {
+        if is_candidate(run) {
             self.recognise(map, &allocation);
         }
     }
@@ -241,53 +238,36 @@ fn stack_shape(map: &RegionMap<'_>, allocation: &Allocation) -> Option<StackShap
     })
 }
 
-/// The run of regions with one allocation base that the pass is in.
-struct Open {
-    base: u64,
-    first: usize,
-    start: u64,
-    last: u64,
-    candidate: bool,
-}
-
-impl Open {
-    /// Free memory, which has no allocation base; no real one is odd.
-    const NONE: Open = Open { base: u64::MAX, first: 0, start: 0, last: 0, candidate: false };
-}
-
-/// Whether an allocation that begins with this region can be one of those
-/// that are recognised. From the first region alone, because a million are
-/// looked at.
+/// Whether an allocation can be one of those that are recognised. From its
+/// first region alone, because a million are looked at.
 #[inline]
-fn is_candidate(region: &Region) -> bool {
-    match region.memory_type {
-        Some(MemoryType::Mapped) => region.allocation_protect.0 <= Protection::READ_ONLY.0,
+fn is_candidate(run: &AllocationRun) -> bool {
+    match run.memory_type {
+        Some(MemoryType::Mapped) => run.allocation_protect.0 <= Protection::READ_ONLY.0,
         Some(MemoryType::Private) => {
-            (region.state == State::Reserve || region.protect.is_guard())
-                && region.allocation_protect.0 <= Protection::READ_WRITE.0
+            (run.state == State::Reserve || run.protect.is_guard())
+                && run.allocation_protect.0 <= Protection::READ_WRITE.0
         }
         _ => false,
     }
 }
 
-/// Counts the pages of the regions from `open.first` up to `end`.
-fn counted(map: &RegionMap<'_>, open: &Open, end: usize) -> Option<Allocation> {
-    let range = AddressRange::spanning(open.start, open.last)?;
-    let first = map.get(open.first)?;
+fn counted(map: &RegionMap<'_>, run: &AllocationRun) -> Allocation {
     let (mut committed, mut guard) = (0_u64, 0_u64);
-    for region in (open.first..end).filter_map(|index| map.get(index)) {
+    let regions = run.first..run.first.saturating_add(run.regions);
+    for region in regions.filter_map(|index| map.get(index)) {
         if region.state == State::Commit {
             let sum = if region.protect.is_guard() { &mut guard } else { &mut committed };
             *sum = sum.saturating_add(region.range.size());
         }
     }
-    Some(Allocation {
-        range,
-        memory_type: first.memory_type,
-        protect: first.allocation_protect,
-        first: open.first,
-        regions: end.saturating_sub(open.first),
+    Allocation {
+        range: run.range(),
+        memory_type: run.memory_type,
+        protect: run.allocation_protect,
+        first: run.first,
+        regions: run.regions,
         committed,
         guard,
-    })
+    }
 }

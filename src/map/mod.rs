@@ -4,8 +4,10 @@
 mod build;
 mod overlap;
 mod region;
+mod runs;
 
 pub use region::{MemoryType, Origin, Protection, Region, State};
+pub(crate) use runs::AllocationRun;
 
 use crate::addr::AddressRange;
 use crate::dump::{Dump, MemoryInfoList, PointerWidth, RawRegion, RawRegions};

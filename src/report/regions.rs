@@ -211,7 +211,7 @@ impl<'a> Names<'a> {
         labels
     }
 
-    fn usage(&self, usage: &Use) -> Cow<'_, str> {
+    pub(super) fn usage(&self, usage: &Use) -> Cow<'_, str> {
         match usage.text(|line| self.linux_name(line)) {
             Cow::Borrowed(text) => self.input.text(text),
             Cow::Owned(text) => Cow::Owned(text),

@@ -31,10 +31,12 @@ pub(crate) fn items(case: &Case<'_>, wrong: &mut Wrong) {
     }
 }
 
-/// Every byte is one of these kinds. A rebuilt map may say unknown, or lack the bytes.
+/// Every byte is one of these kinds. A rebuilt map may say unknown where nothing but the region's own
+/// type tells, and lack the bytes.
 fn all_are(case: &Case<'_>, base: u64, size: u64, allowed: &[RegionKind]) -> Result<(), String> {
+    let by_type = [RegionKind::Private, RegionKind::Mapped];
     let mut allowed: BTreeSet<RegionKind> = allowed.iter().copied().collect();
-    if !case.has_memory_info() {
+    if !case.has_memory_info() && by_type.iter().any(|kind| allowed.contains(kind)) {
         allowed.insert(RegionKind::Unknown);
     }
     let found = case.kinds(base, size);
@@ -54,14 +56,20 @@ fn sub(case: &Case<'_>, item: &Value) -> Result<(), String> {
     if !case.has_memory_info() || item["state"].is_null() {
         return Ok(());
     }
-    let protect = item.get("protect").map_or(0, |bits| number(bits) as u32);
+    // Reserved memory has no protection; of some committed parts none was written down.
+    let protect = match (item.get("protect"), text(&item["state"])) {
+        (Some(bits), _) => Some(Protection(number(bits) as u32)),
+        (None, "reserve") => Some(Protection(0)),
+        (None, _) => None,
+    };
     let regions: Vec<Region> = case.regions();
     let (base, size) = (number(&item["base"]), number(&item["size"]));
     let mut parts = regions
         .iter()
         .filter(|region| region.range.last() >= base && region.range.start() < base + size);
     match parts.find(|region| {
-        region.state.as_str() != text(&item["state"]) || region.protect != Protection(protect)
+        region.state.as_str() != text(&item["state"])
+            || protect.is_some_and(|protect| region.protect != protect)
     }) {
         Some(region) => Err(format!("{region:x?}")),
         None => Ok(()),
@@ -88,7 +96,9 @@ fn image(case: &Case<'_>, item: &Value) -> Result<(), String> {
         size => size,
     };
     all_are(case, base, size, &[RegionKind::Image])?;
-    let is_listed = item["in_module_list"] != false;
+    let unlinked = &case.truth["notes"]["unlinked_from_ldr"];
+    let is_unlinked = unlinked.is_string() && number(unlinked) == base;
+    let is_listed = item["in_module_list"] != false && !is_unlinked;
     let row = case.analysis.evidence.images.iter().find(|image| image.range.start() == base);
     // Without a map nothing but captured headers shows an image that no list names.
     match row {

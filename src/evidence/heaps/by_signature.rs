@@ -11,7 +11,7 @@ use super::{Handle, Heap, HeapType, nt, nt_layout, segment_layout, wine_layout};
 use crate::dump::bytes::u32_at;
 use crate::dump::{CapturedRange, Dump, PointerWidth};
 use crate::evidence::{Confidence, EvidenceSource};
-use crate::map::{MemoryType, Region, RegionMap, State};
+use crate::map::{AllocationRun, MemoryType, RegionMap, State};
 
 /// Allocations looked into that have a reserved part, as the heaps and the
 /// segments of Windows 8 and later do.
@@ -30,6 +30,7 @@ const FOUND: usize = 256;
 pub(super) fn find(
     context: &mut Context<'_, '_>,
     dump: &Dump<'_>,
+    starts: &[u64],
     whole: bool,
     heaps: &mut Vec<Heap>,
 ) {
@@ -39,9 +40,8 @@ pub(super) fn find(
     if whole && !heaps.is_empty() && heaps.iter().all(|heap| heap.complete && several(heap)) {
         return;
     }
-    let starts = candidates(context.map, dump.captured.ranges());
-    let starts = starts.into_iter().filter(|start| has_signature(dump, *start));
-    let starts: Vec<u64> = starts.collect();
+    let starts: Vec<u64> =
+        starts.iter().copied().filter(|start| has_signature(dump, *start)).collect();
     let widths: &[PointerWidth] = match dump.system.width {
         PointerWidth::Bits32 => &[PointerWidth::Bits32],
         PointerWidth::Bits64 => &[PointerWidth::Bits64, PointerWidth::Bits32],
@@ -67,91 +67,55 @@ pub(super) fn find(
 }
 
 /// Captured starts of allocations that a heap can be in.
-fn candidates(map: &RegionMap<'_>, captured: &[CapturedRange]) -> Vec<u64> {
-    if !map.knows_free() {
-        let starts = captured.iter().map(|run| run.range.start());
-        return starts.filter(|start| start.is_multiple_of(PAGE)).take(PARTLY_RESERVED).collect();
-    }
-    // Few captured runs: look up each. Many: one pass over the regions.
-    if captured.len().saturating_mul(32) < map.len() {
-        let regions = captured.iter().flat_map(|run| {
-            let regions = map.regions_in(run.range);
-            regions.filter(|region| run.range.contains(region.range.start()))
-        });
-        let starts = regions.filter(can_begin_heap).map(|region| region.range.start());
-        return starts.take(PARTLY_RESERVED).collect();
-    }
-    let mut found = Candidates { runs: captured, reserved: Vec::new(), committed: Vec::new() };
-    let mut open: Option<Open> = None;
-    for region in map.iter() {
-        match &mut open {
-            Some(allocation) if region.allocation_base == Some(allocation.start) => {
-                allocation.last = region.range.last();
-                allocation.reserved |= region.state == State::Reserve;
-            }
-            _ => {
-                if let Some(allocation) = open.take() {
-                    found.add(&allocation);
-                }
-                open = can_begin_heap(&region).then(|| Open {
-                    start: region.range.start(),
-                    last: region.range.last(),
-                    reserved: false,
-                });
-            }
-        }
-    }
-    if let Some(allocation) = open {
-        found.add(&allocation);
-    }
-    found.reserved.extend(found.committed);
-    found.reserved
-}
-
-/// An allocation that the pass is in.
-struct Open {
-    start: u64,
-    last: u64,
-    reserved: bool,
-}
-
-struct Candidates<'c> {
-    /// Those that do not end below the allocations seen so far.
-    runs: &'c [CapturedRange],
+#[derive(Debug, Default)]
+pub(in crate::evidence) struct Candidates {
     reserved: Vec<u64>,
     committed: Vec<u64>,
 }
 
-impl Candidates<'_> {
+impl Candidates {
+    /// `captured` are the runs that do not end below the allocations so far.
     #[inline]
-    fn add(&mut self, allocation: &Open) {
-        let start = allocation.start;
-        if allocation.last.saturating_sub(start) < SMALLEST.saturating_sub(1) {
-            return;
+    pub(in crate::evidence) fn look(
+        &mut self,
+        run: &AllocationRun,
+        captured: &mut &[CapturedRange],
+    ) {
+        let start = run.base;
+        while captured.first().is_some_and(|first| first.range.last() < start) {
+            *captured = captured.get(1..).unwrap_or(&[]);
         }
-        while let Some((run, rest)) = self.runs.split_first() {
-            if run.range.last() >= start {
-                let (list, limit) = match allocation.reserved {
-                    true => (&mut self.reserved, PARTLY_RESERVED),
-                    false => (&mut self.committed, ALL_COMMITTED),
-                };
-                if run.range.contains(start) && list.len() < limit {
-                    list.push(start);
-                }
-                return;
+        if captured.first().is_some_and(|first| first.range.contains(start)) && can_begin_heap(run)
+        {
+            let (list, limit) = match run.reserved {
+                true => (&mut self.reserved, PARTLY_RESERVED),
+                false => (&mut self.committed, ALL_COMMITTED),
+            };
+            if list.len() < limit {
+                list.push(start);
             }
-            self.runs = rest;
         }
+    }
+
+    /// Those with reserved parts first. A map that knows no allocations has
+    /// the starts of captured pages instead.
+    pub(super) fn starts(&self, map: &RegionMap<'_>, captured: &[CapturedRange]) -> Vec<u64> {
+        if map.knows_free() {
+            return self.reserved.iter().chain(&self.committed).copied().collect();
+        }
+        let starts = captured.iter().map(|run| run.range.start());
+        starts.filter(|start| start.is_multiple_of(PAGE)).take(PARTLY_RESERVED).collect()
     }
 }
 
 #[inline]
-fn can_begin_heap(region: &Region) -> bool {
-    region.state == State::Commit
-        && region.allocation_base == Some(region.range.start())
-        && matches!(region.memory_type, Some(MemoryType::Private | MemoryType::Mapped))
-        && region.protect.is_writable()
-        && !region.protect.is_guard()
+fn can_begin_heap(run: &AllocationRun) -> bool {
+    run.is_whole()
+        && run.state == State::Commit
+        && matches!(run.memory_type, Some(MemoryType::Private | MemoryType::Mapped))
+        && run.protect.is_writable()
+        && !run.protect.is_guard()
+        && run.range().size() >= SMALLEST
 }
 
 /// One small read: whether a signature stands where a header has one.

@@ -1,8 +1,8 @@
 //! Images: the module list, headers in memory, images that no list names, and
 //! modules that were unloaded.
 //!
-//! Two ways in: the maps text of Linux and Android ([`maps`]), where an image
-//! is a row of file mappings, and everything else ([`listed`], [`unlisted`]),
+//! Two ways in: the maps text of Linux and Android (`maps`), where an image
+//! is a row of file mappings, and everything else (`listed`, `unlisted`),
 //! where it is one allocation. Both read at most one page of header an image.
 
 mod data;
@@ -16,11 +16,14 @@ mod maps;
 mod names;
 mod pe;
 mod runs;
-mod unlisted;
+#[cfg(test)]
+mod tests;
+pub(super) mod unlisted;
 
 pub use data::{DataImage, DataLayout};
 pub(super) use maps::is_line_of_image;
 
+use super::survey::Survey;
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
 use crate::addr::AddressRange;
 use crate::dump::Dump;
@@ -99,7 +102,12 @@ pub struct Section {
     pub protect: Protection,
 }
 
-pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Evidence) {
+pub(super) fn gather(
+    dump: &Dump<'_>,
+    map: &RegionMap<'_>,
+    survey: &Survey,
+    evidence: &mut Evidence,
+) {
     let mut headers = HeaderReader::new(dump);
     let mut sections_left = MAX_SECTIONS;
     match (map.source, &dump.linux.maps) {
@@ -109,7 +117,8 @@ pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Eviden
         (source, _) => {
             listed::gather(dump, map, &mut headers, &mut sections_left, evidence);
             if source == MapSource::MemoryInfo {
-                unlisted::gather(dump, map, &mut headers, &mut sections_left, evidence);
+                let found = &survey.images;
+                unlisted::gather(dump, map, found, &mut headers, &mut sections_left, evidence);
             }
         }
     }

@@ -239,4 +239,42 @@ mod tests {
         check(&[(64, 65, Other), (65, 128, Nothing)], &[]);
         check(&[(60, 64, ReadWrite), (64, 128, Nothing)], &[]);
     }
+
+    /// The window of a made-up process with these first words, if they are
+    /// captured; how its head is known.
+    fn claimed(words: Option<[u64; 4]>, glibc: &str) -> Option<Confidence> {
+        use crate::source::Source;
+        use crate::synth::DumpBuilder;
+        let lines = format!(
+            "7f0000000000-7f0000100000 rw-p 00000000 00:00 0\n\
+             7f0000100000-7f0004000000 ---p 00000000 00:00 0\n\
+             7f0010000000-7f0010001000 r-xp 00000000 08:01 7 /lib/{glibc}\n"
+        );
+        let mut builder = DumpBuilder::linux_x64().linux_maps(lines);
+        if let Some(words) = words {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            builder = builder.memory(0x7f00_0000_0000, bytes);
+        }
+        let source = Source::from_bytes(builder.build());
+        let dump = Dump::read(&source, &crate::limits::Limits::default()).unwrap();
+        let map = RegionMap::build(&dump);
+        let evidence = crate::evidence::gather(&dump, &map);
+        let head = |claim: &&Claim| claim.usage == Use::Named("malloc arena");
+        evidence.claims.iter().find(head).map(|claim| claim.confidence)
+    }
+
+    #[test]
+    fn the_first_words_decide_where_they_are_captured() {
+        let (libc, musl) = ("libc.so.6", "ld-musl-x86_64.so.1");
+        let start = 0x7f00_0000_0000;
+        let good = Some([start + 0x30, 0, 0x2_1000, 0x10_0000]);
+        assert_eq!(claimed(good, libc), Some(Confidence::Derived));
+        assert_eq!(claimed(good, musl), Some(Confidence::Derived));
+        assert_eq!(claimed(None, libc), Some(Confidence::Heuristic));
+        assert_eq!(claimed(None, musl), None);
+        let further = Some([start - (64 << 20) + 0x30, start - (64 << 20), 0x2_1000, 0x10_0000]);
+        assert_eq!(claimed(further, libc), Some(Confidence::Derived));
+        assert_eq!(claimed(Some([0; 4]), libc), None);
+        assert_eq!(claimed(Some([start, 0, 0x2_1000, 0x10_0000]), libc), None);
+    }
 }

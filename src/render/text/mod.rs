@@ -1,14 +1,24 @@
 //! Reports for people, in 80 columns.
 
+mod explain;
 mod regions;
+mod reports;
+mod rules;
+mod streams;
 mod summary;
+mod tables;
 
+pub use explain::explain;
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
     table as regions_table,
 };
+pub use reports::{heaps, images, stacks};
+pub use rules::{rules, table as rules_table};
+pub use streams::{streams, table as streams_table};
 pub use summary::summary;
 pub(crate) use summary::{audit_line, head_lines, summary_table};
+pub use tables::{ImageRows, heaps as heaps_table, images as images_table, stacks as stacks_table};
 
 use super::{Paint, sanitize};
 use crate::report::IssueView;

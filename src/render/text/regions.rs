@@ -95,23 +95,24 @@ fn access(row: &Row) -> Cow<'static, str> {
     }
 }
 
-/// Use, whose it is, and the file name without its folder.
+/// Use, whose it is, and the file name without its folder; of an image the
+/// name first.
 pub(super) fn words(names: &Names<'_>, row: &Row) -> String {
     let labels = names.labels(row);
     let file = labels.name.rsplit(['\\', '/']).next().unwrap_or("");
-    let mut parts: Vec<String> = Vec::new();
     // Of an allocation the name says more than the use of its largest piece.
-    if row.parts.is_empty() && !labels.usage.is_empty() && labels.usage != labels.name {
-        parts.push(labels.usage.to_string());
-    }
-    if let Some(heap) = labels.heap {
-        parts.push(format!("heap {heap:#x}"));
-    }
-    if let Some(id) = labels.thread_id {
-        parts.push(format!("thread {id}"));
-    }
-    if !file.is_empty() {
-        parts.push(file.to_owned());
-    }
+    let whole = !row.parts.is_empty() || labels.usage == labels.name;
+    let usage = if whole { "" } else { &*labels.usage };
+    let heap = match labels.heap {
+        Some(heap) if usage.starts_with("heap") => format!("{heap:#x}"),
+        Some(heap) => format!("heap {heap:#x}"),
+        None => String::new(),
+    };
+    let thread = labels.thread_id.map(|id| format!("thread {id}")).unwrap_or_default();
+    let parts = match row.kind {
+        RegionKind::Image => [file, usage.strip_prefix("section ").unwrap_or(usage), "", ""],
+        _ => [usage, &heap, &thread, file],
+    };
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("  ")
 }

@@ -266,5 +266,5 @@ pub(crate) fn audit_line(report: &SummaryReport<'_>) -> String {
 fn private_line(report: &SummaryReport<'_>) -> Option<String> {
     let counter = report.counters.process?.private;
     let private = report.summary.total.private?;
-    Some(format!("private bytes {} vs PrivateUsage {}", size(private), size(counter)))
+    Some(format!("private bytes {} vs {} by the VM counters", size(private), size(counter)))
 }
