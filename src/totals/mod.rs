@@ -48,6 +48,8 @@ pub struct Free {
     pub largest: u64,
     /// Where the largest begins.
     pub largest_address: u64,
+    /// Size and address of the second largest; zeros without one.
+    pub second: (u64, u64),
     /// All free bytes, as `!address` counts them.
     pub raw_size: u64,
     /// The largest free region, as `!address` counts it.
@@ -381,7 +383,10 @@ impl<'m> Fold<'m> {
         self.free.size = self.free.size.saturating_add(size);
         self.free.blocks += 1;
         if size > self.free.largest {
+            self.free.second = (self.free.largest, self.free.largest_address);
             (self.free.largest, self.free.largest_address) = (size, block.start());
+        } else if size > self.free.second.0 {
+            self.free.second = (size, block.start());
         }
         if size < TINY {
             self.free.tiny += size;
