@@ -11,6 +11,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::addr::AddressRange;
+use crate::dump::RawRegion;
 use crate::evidence::{Claim, Confidence, RegionKind};
 use crate::map::{GapMeaning, MapSource, MemoryType, Origin, Region, RegionIter, RegionMap, State};
 
@@ -121,6 +122,31 @@ impl Iterator for Sweep<'_, '_> {
 }
 
 impl Sweep<'_, '_> {
+    /// The next region as its record stands in the file, when no claim
+    /// touches it and no free run before it runs on: its own state and type
+    /// are then the answer. `None` when [`next`](Iterator::next) has to
+    /// decide.
+    #[inline]
+    pub(crate) fn next_plain_record(&mut self) -> Option<RawRegion> {
+        if self.region.is_some() || !self.active.is_empty() {
+            return None;
+        }
+        let raw = self.regions.peek_record()?;
+        let end = raw.base.wrapping_add(raw.size);
+        if end > self.next_start || end == 0 {
+            return None;
+        }
+        if raw.is_free() {
+            if raw.base == self.free_end {
+                return None;
+            }
+            self.free_end = end;
+            self.unusable = granule_after(raw.base);
+        }
+        self.regions.skip_record(&raw);
+        Some(raw)
+    }
+
     /// Whether no claim touches a range that begins where the sweep is.
     #[inline]
     fn is_quiet(&self, range: AddressRange) -> bool {
@@ -221,16 +247,22 @@ impl Sweep<'_, '_> {
         }
         let (start, end) = (region.range.start(), region.range.end());
         if self.free_end != start && self.free_end != end {
-            self.unusable = start.checked_next_multiple_of(GRANULARITY).unwrap_or(start);
+            self.unusable = granule_after(start);
         }
         self.free_end = end;
         self.unusable
     }
 }
 
+/// The first address from `start` on where an allocation can begin.
+#[inline]
+pub(crate) fn granule_after(start: u64) -> u64 {
+    start.checked_next_multiple_of(GRANULARITY).unwrap_or(start)
+}
+
 /// What the region's own state and type say.
 #[inline]
-fn base_kind(region: &Region) -> RegionKind {
+pub fn base_kind(region: &Region) -> RegionKind {
     match (region.state, region.memory_type) {
         (State::Free, _) => RegionKind::Free,
         (_, Some(MemoryType::Image)) => RegionKind::Image,
@@ -240,8 +272,9 @@ fn base_kind(region: &Region) -> RegionKind {
     }
 }
 
+/// How well that is known.
 #[inline]
-fn base_confidence(region: &Region, gaps: GapMeaning) -> Confidence {
+pub fn base_confidence(region: &Region, gaps: GapMeaning) -> Confidence {
     match region.origin {
         Origin::Gap if gaps == GapMeaning::Free => Confidence::Fallback,
         _ => Confidence::Recorded,
@@ -251,7 +284,7 @@ fn base_confidence(region: &Region, gaps: GapMeaning) -> Confidence {
 /// Whether a region of this state and type can hold memory of this kind. On
 /// Linux an image is made of file mappings, and of anonymous pages for .bss.
 #[inline]
-fn can_hold(region: &Region, kind: RegionKind, source: MapSource) -> bool {
+pub fn can_hold(region: &Region, kind: RegionKind, source: MapSource) -> bool {
     use RegionKind::{Heap, Image, ManagedHeap, Mapped, MappedFile, Private, Shareable, Stack};
     let linux = source == MapSource::LinuxMaps;
     match (region.state, region.memory_type) {

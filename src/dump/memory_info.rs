@@ -26,6 +26,32 @@ pub struct RawRegion {
     pub kind: u32,
 }
 
+impl RawRegion {
+    /// MEM_COMMIT.
+    #[inline]
+    pub fn is_committed(&self) -> bool {
+        self.state == 0x1000
+    }
+
+    /// MEM_FREE.
+    #[inline]
+    pub fn is_free(&self) -> bool {
+        self.state == 0x10000
+    }
+
+    /// MEM_IMAGE.
+    #[inline]
+    pub fn is_image(&self) -> bool {
+        self.kind == 0x0100_0000
+    }
+
+    /// MEM_MAPPED.
+    #[inline]
+    pub fn is_mapped(&self) -> bool {
+        self.kind == 0x0004_0000
+    }
+}
+
 /// Stream 16, its records still in the file.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryInfoList<'s> {

@@ -29,6 +29,7 @@ pub mod images;
 mod linux;
 pub mod managed;
 pub mod stacks;
+mod survey;
 mod system_regions;
 
 pub use claim::{Claim, Confidence, Detail, EvidenceSource, RegionKind, Subject, Use};
@@ -38,7 +39,7 @@ use crate::issue::Issues;
 use crate::map::RegionMap;
 use environment::Environment;
 use heaps::Heap;
-use images::Image;
+use images::{DataImage, Image};
 use managed::Managed;
 use stacks::Stack;
 
@@ -49,7 +50,10 @@ pub struct Evidence {
     pub claims: Vec<Claim>,
     /// Images: those of the module list in its order, then unlisted ones.
     pub images: Vec<Image>,
-    /// Stacks: at least one a thread, in the order of the thread list.
+    /// PE files that are in memory, but not as images, in address order.
+    pub data_images: Vec<DataImage>,
+    /// Stacks in the order of the thread list, two for a WOW64 thread, none
+    /// where nothing is known of one; then those that no thread claims.
     pub stacks: Vec<Stack>,
     /// Heaps, in the order of the PEB's list.
     pub heaps: Vec<Heap>,
@@ -74,10 +78,12 @@ pub fn gather(dump: &Dump<'_>, map: &RegionMap<'_>) -> Evidence {
     let mut evidence = Evidence::default();
     environment::gather(dump, map, &mut evidence);
     images::gather(dump, map, &mut evidence);
-    stacks::gather(dump, map, &mut evidence);
+    let pointers = stacks::Pointers::of(dump);
+    let survey = survey::Survey::of(dump, map, pointers.addresses(&evidence.environment.tebs));
+    stacks::gather(dump, map, &pointers, &survey, &mut evidence);
     heaps::gather(dump, map, &mut evidence);
     managed::gather(dump, map, &mut evidence);
     linux::gather(dump, map, &mut evidence);
-    system_regions::gather(dump, map, &mut evidence);
+    system_regions::gather(dump, map, &survey, &mut evidence);
     evidence
 }

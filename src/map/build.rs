@@ -29,12 +29,12 @@ fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> 
     let check = check_records(&list, width);
     let gap_meaning = if check.lists_free { GapMeaning::Unknown } else { GapMeaning::Free };
     let mut issues = Issues::default();
-    if check.clean {
-        let range = list.get(0).and_then(|first| AddressRange::spanning(first.base, check.last));
+    let whole = list.get(0).and_then(|first| AddressRange::spanning(first.base, check.last));
+    if check.clean && whole.is_some() {
         return RegionMap {
             source: MapSource::MemoryInfo,
             width,
-            range,
+            range: whole,
             gap_meaning,
             overlaps: 0,
             dropped: 0,
@@ -49,7 +49,8 @@ fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> 
         .filter_map(|(at, raw)| sound_region(&raw, at, &list, width, &mut issues))
         .collect();
     let dropped = before.saturating_sub(sound.len());
-    let (regions, overlaps) = overlap::disjoint(sound);
+    let (mut regions, overlaps) = overlap::disjoint(sound);
+    clip_whole_space(&mut regions, &mut issues);
     if overlaps > 0 {
         issues.add(Some(stream_type::MEMORY_INFO_LIST), Some(list.offset), || {
             format!("{overlaps} regions overlap others; where they do, the smaller region is used")
@@ -66,6 +67,27 @@ fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> 
         dropped: u64::try_from(dropped).unwrap_or(u64::MAX),
         issues,
         regions: Regions::Owned(regions),
+    }
+}
+
+/// No range is the whole of 2^64 bytes: regions that reach from its first
+/// byte to its last lose that one.
+fn clip_whole_space(regions: &mut Vec<Region>, issues: &mut Issues) {
+    let first = regions.first().map(|region| region.range.start());
+    let Some(last) = regions.last_mut().filter(|region| region.range.last() == u64::MAX) else {
+        return;
+    };
+    if first != Some(0) {
+        return;
+    }
+    issues.add(Some(stream_type::MEMORY_INFO_LIST), None, || {
+        "regions reach from 0 to 2^64; the last byte is left out".into()
+    });
+    match AddressRange::spanning(last.range.start(), u64::MAX - 1) {
+        Some(range) => last.range = range,
+        None => {
+            regions.pop();
+        }
     }
 }
 

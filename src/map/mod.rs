@@ -8,7 +8,7 @@ mod region;
 pub use region::{MemoryType, Origin, Protection, Region, State};
 
 use crate::addr::AddressRange;
-use crate::dump::{Dump, MemoryInfoList, PointerWidth, RawRegions};
+use crate::dump::{Dump, MemoryInfoList, PointerWidth, RawRegion, RawRegions};
 use crate::issue::Issues;
 
 /// Which stream the map was built from.
@@ -259,6 +259,25 @@ impl Iterator for RegionIter<'_, '_> {
 }
 
 impl RegionIter<'_, '_> {
+    /// The next record, straight from the file and not yet given, when the
+    /// records are sound and it follows the last region without a gap.
+    #[inline]
+    pub(crate) fn peek_record(&self) -> Option<RawRegion> {
+        let Listed::Records(records) = &self.regions else { return None };
+        let (_, raw) = records.clone().next()?;
+        (raw.base == self.at && self.held.is_none()).then_some(raw)
+    }
+
+    /// Passes over the record that [`peek_record`](Self::peek_record) gave.
+    #[inline]
+    pub(crate) fn skip_record(&mut self, raw: &RawRegion) {
+        if let Listed::Records(records) = &mut self.regions {
+            records.next();
+        }
+        self.at = raw.base.wrapping_add(raw.size);
+        self.started = true;
+    }
+
     #[inline]
     fn give(&mut self, region: Region) -> Region {
         self.at = region.range.last().wrapping_add(1);

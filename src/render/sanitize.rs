@@ -148,10 +148,7 @@ mod tests {
 
     #[test]
     fn no_markup_in_markdown() {
-        assert_eq!(
-            markdown("a|b<img src=x>`c`[d](e)"),
-            "a\\|b&lt;img src=x&gt;\\`c\\`\\[d\\](e)"
-        );
+        assert_eq!(markdown("a|b<img src=x>`c`[d](e)"), "a\\|b&lt;img src=x&gt;\\`c\\`\\[d\\](e)");
     }
 
     #[test]

@@ -5,14 +5,36 @@
 //! lower-case digits by pointer width. Nothing is concluded here, and nothing
 //! is laid out for a reader: that is `render`.
 
+mod address;
 mod dump;
+mod explain;
+mod filter;
+mod heaps;
+mod images;
 pub mod redact;
+mod regions;
+mod rules;
+mod stacks;
+mod streams;
 mod summary;
 pub mod time;
 
+pub use address::AddressText;
 pub use dump::{DumpView, ExceptionView};
+pub use explain::{
+    AddressView, AllocationView, ClaimView, ExplainReport, InHeap, InImage, InStack, InUnloaded,
+    Neighbour,
+};
+pub use filter::{Filter, ProtectionIs};
+pub use heaps::{HeapView, HeapsReport, PartView};
+pub use images::{ImageView, ImagesReport, SectionView, UnloadedView};
+pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
+pub use rules::{RuleView, RulesReport};
+pub use stacks::{StackView, StacksReport};
+pub use streams::{MissingView, StreamView, StreamsReport};
 pub use summary::{
-    AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView};
+    AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView,
+};
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -68,6 +90,15 @@ impl<'a> Input<'a> {
     /// An address of this dump.
     pub fn hex(&self, address: u64) -> Hex {
         Hex { address, width: self.analysis.dump.system.width }
+    }
+
+    /// `module+0x12` for an address in an image; `None` elsewhere.
+    pub fn in_module(&self, address: u64) -> Option<String> {
+        let images = &self.analysis.evidence.images;
+        let image = images.iter().find(|image| image.range.contains(address))?;
+        let name = image.path.rsplit(['\\', '/']).next().filter(|name| !name.is_empty())?;
+        let offset = address - image.range.start();
+        Some(self.owned(format!("{name}+{offset:#x}")))
     }
 
     /// The id of a thread by its place in the thread list.

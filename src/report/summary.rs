@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::{DumpView, Input, IssueView, RangeView, SCHEMA_VERSION, issue_count, issues, shell_word};
+use super::{
+    DumpView, Input, IssueView, RangeView, SCHEMA_VERSION, issue_count, issues, shell_word,
+};
 use crate::evidence::RegionKind;
 use crate::rules::{Finding, Severity};
 use crate::totals::strip::Strip;

@@ -84,8 +84,11 @@ fn decode(memory: &CapturedMemory<'_>, address: u64, width: PointerWidth) -> Peb
     let layout = layout_of(width);
     let bytes = memory.bytes_at(address, layout.read);
     let pointer = |offset| pointer_at(&bytes, offset, width);
-    let version =
-        (u32_at(&bytes, layout.os_major), u32_at(&bytes, layout.os_minor), u16_at(&bytes, layout.os_build));
+    let version = (
+        u32_at(&bytes, layout.os_major),
+        u32_at(&bytes, layout.os_minor),
+        u16_at(&bytes, layout.os_build),
+    );
     let os_version = match version {
         (Some(major), Some(minor), Some(build)) => Some((major, minor, u32::from(build))),
         _ => None,

@@ -105,13 +105,7 @@ enum Decoded {
     Teb(Teb),
 }
 
-fn decode(
-    bytes: &[u8],
-    address: u64,
-    index: u32,
-    thread: &Thread,
-    layout: &TebLayout,
-) -> Decoded {
+fn decode(bytes: &[u8], address: u64, index: u32, thread: &Thread, layout: &TebLayout) -> Decoded {
     let pointer = |offset| pointer_at(bytes, offset, layout.width);
     let (Some(self_pointer), Some(id), Some(peb)) =
         (pointer(layout.self_pointer), u32_at(bytes, layout.thread_id), pointer(layout.peb))

@@ -8,24 +8,40 @@
 use super::context::{Context, PAGE};
 use super::recognise::{self, NT_HEAP, NT_SEGMENT, SEGMENT_HEAP};
 use super::{Handle, Heap, HeapType, nt, nt_layout, segment_layout, wine_layout};
+use crate::dump::bytes::u32_at;
 use crate::dump::{CapturedRange, Dump, PointerWidth};
 use crate::evidence::{Confidence, EvidenceSource};
 use crate::map::{MemoryType, Region, RegionMap, State};
 
-/// Allocations looked into. A process with more of them keeps its heaps in
-/// the lists.
-const PROBES: usize = 20_000;
+/// Allocations looked into that have a reserved part, as the heaps and the
+/// segments of Windows 8 and later do.
+const PARTLY_RESERVED: usize = 20_000;
+/// Allocations looked into that are committed from end to end, as the chunks
+/// of other allocators are, in their thousands.
+const ALL_COMMITTED: usize = 2_000;
+/// A heap reserves no less than an allocation granule.
+const SMALLEST: u64 = 0x1_0000;
 /// Heaps found this way.
 const FOUND: usize = 256;
 
-/// `whole` says that the PEBs' lists were read to their ends.
+/// `whole` says that the PEBs' lists were read to their ends. Then, with every
+/// heap complete, there is nothing to look for; but a list of one heap is not
+/// believed, because Windows 11 24H2 counts one where there are three.
 pub(super) fn find(
     context: &mut Context<'_, '_>,
     dump: &Dump<'_>,
     whole: bool,
     heaps: &mut Vec<Heap>,
 ) {
+    let several = |heap: &Heap| {
+        heaps.iter().any(|other| other.width == heap.width && other.address != heap.address)
+    };
+    if whole && !heaps.is_empty() && heaps.iter().all(|heap| heap.complete && several(heap)) {
+        return;
+    }
     let starts = candidates(context.map, dump.captured.ranges());
+    let starts = starts.into_iter().filter(|start| has_signature(dump, *start));
+    let starts: Vec<u64> = starts.collect();
     let widths: &[PointerWidth] = match dump.system.width {
         PointerWidth::Bits32 => &[PointerWidth::Bits32],
         PointerWidth::Bits64 => &[PointerWidth::Bits64, PointerWidth::Bits32],
@@ -54,34 +70,79 @@ pub(super) fn find(
 fn candidates(map: &RegionMap<'_>, captured: &[CapturedRange]) -> Vec<u64> {
     if !map.knows_free() {
         let starts = captured.iter().map(|run| run.range.start());
-        return starts.filter(|start| start.is_multiple_of(PAGE)).take(PROBES).collect();
+        return starts.filter(|start| start.is_multiple_of(PAGE)).take(PARTLY_RESERVED).collect();
     }
-    let mut starts = Vec::new();
     // Few captured runs: look up each. Many: one pass over the regions.
     if captured.len().saturating_mul(32) < map.len() {
-        for run in captured {
+        let regions = captured.iter().flat_map(|run| {
             let regions = map.regions_in(run.range);
-            let inside = regions.filter(|region| run.range.contains(region.range.start()));
-            starts.extend(inside.filter(can_begin_heap).map(|region| region.range.start()));
-            if starts.len() >= PROBES {
-                break;
+            regions.filter(|region| run.range.contains(region.range.start()))
+        });
+        let starts = regions.filter(can_begin_heap).map(|region| region.range.start());
+        return starts.take(PARTLY_RESERVED).collect();
+    }
+    let mut found = Candidates { runs: captured, reserved: Vec::new(), committed: Vec::new() };
+    let mut open: Option<Open> = None;
+    for region in map.iter() {
+        match &mut open {
+            Some(allocation) if region.allocation_base == Some(allocation.start) => {
+                allocation.last = region.range.last();
+                allocation.reserved |= region.state == State::Reserve;
             }
-        }
-    } else {
-        let mut runs = captured.iter().peekable();
-        for region in map.iter().filter(can_begin_heap) {
-            let start = region.range.start();
-            while runs.next_if(|run| run.range.last() < start).is_some() {}
-            if runs.peek().is_some_and(|run| run.range.contains(start)) {
-                starts.push(start);
-            }
-            if starts.len() >= PROBES {
-                break;
+            _ => {
+                if let Some(allocation) = open.take() {
+                    found.add(&allocation);
+                }
+                open = can_begin_heap(&region).then(|| Open {
+                    start: region.range.start(),
+                    last: region.range.last(),
+                    reserved: false,
+                });
             }
         }
     }
-    starts.truncate(PROBES);
-    starts
+    if let Some(allocation) = open {
+        found.add(&allocation);
+    }
+    found.reserved.extend(found.committed);
+    found.reserved
+}
+
+/// An allocation that the pass is in.
+struct Open {
+    start: u64,
+    last: u64,
+    reserved: bool,
+}
+
+struct Candidates<'c> {
+    /// Those that do not end below the allocations seen so far.
+    runs: &'c [CapturedRange],
+    reserved: Vec<u64>,
+    committed: Vec<u64>,
+}
+
+impl Candidates<'_> {
+    #[inline]
+    fn add(&mut self, allocation: &Open) {
+        let start = allocation.start;
+        if allocation.last.saturating_sub(start) < SMALLEST.saturating_sub(1) {
+            return;
+        }
+        while let Some((run, rest)) = self.runs.split_first() {
+            if run.range.last() >= start {
+                let (list, limit) = match allocation.reserved {
+                    true => (&mut self.reserved, PARTLY_RESERVED),
+                    false => (&mut self.committed, ALL_COMMITTED),
+                };
+                if run.range.contains(start) && list.len() < limit {
+                    list.push(start);
+                }
+                return;
+            }
+            self.runs = rest;
+        }
+    }
 }
 
 #[inline]
@@ -91,6 +152,14 @@ fn can_begin_heap(region: &Region) -> bool {
         && matches!(region.memory_type, Some(MemoryType::Private | MemoryType::Mapped))
         && region.protect.is_writable()
         && !region.protect.is_guard()
+}
+
+/// One small read: whether a signature stands where a header has one.
+fn has_signature(dump: &Dump<'_>, address: u64) -> bool {
+    let Ok(bytes) = dump.captured.array::<0x18>(address) else { return false };
+    [8, 0x10]
+        .into_iter()
+        .any(|offset| matches!(u32_at(&bytes, offset), Some(NT_SEGMENT | NT_HEAP | SEGMENT_HEAP)))
 }
 
 enum Look {
@@ -122,8 +191,7 @@ fn look(context: &mut Context<'_, '_>, address: u64, width: PointerWidth) -> Loo
     }
 }
 
-/// A header that no list names. With a whole list it is no heap of the
-/// process any more, or never was.
+/// A header that no list names, and whose checks hold all the same.
 fn add_heap(
     context: &mut Context<'_, '_>,
     address: u64,
@@ -137,20 +205,11 @@ fn add_heap(
     let index = next_index(heaps, width);
     let handle = Handle { address, width, index, is_default: false, page_heap: false };
     let mut heap = recognise::read(context, handle);
-    if whole {
-        heap.problem("the PEB does not list this heap");
-        weaken(&mut heap);
-    } else {
-        heap.problem("found by its header's signature: the PEB's list of heaps is not captured");
-    }
+    heap.problem(match whole {
+        true => "found by its header's signature: the PEB does not list it",
+        false => "found by its header's signature: the PEB's list of heaps is not captured",
+    });
     heaps.push(heap);
-}
-
-fn weaken(heap: &mut Heap) {
-    heap.confidence = Confidence::Heuristic;
-    for part in &mut heap.parts {
-        part.confidence = Confidence::Heuristic;
-    }
 }
 
 /// A segment whose heap is known is that heap's; otherwise the heap's header

@@ -11,8 +11,7 @@ pub(super) struct Listed {
     pub(super) handles: Vec<Handle>,
     /// What is wrong with a list, by the heap it is told of.
     pub(super) problems: Vec<(u64, String)>,
-    /// Whether every view's list was read to its end, so that a heap that is
-    /// on none of them is no heap of the process any more.
+    /// Whether every view's list was read to its end.
     pub(super) whole: bool,
 }
 
@@ -96,7 +95,7 @@ impl View<'_> {
         if missing > 0 {
             let words = match missing == count {
                 true => {
-                    format!("the list of {count} heaps is not captured: the others are unknown")
+                    format!("the list of heaps ({count} by the PEB's count) is not captured")
                 }
                 false => format!("{missing} of the {count} handles in the list are not captured"),
             };
@@ -120,7 +119,7 @@ impl View<'_> {
             return;
         };
         if !recognise::is_wine(context, default, self.peb.width) {
-            self.problem("the PEB counts no heap".into(), listed);
+            self.problem("the PEB lists no heap but the process heap".into(), listed);
             return;
         }
         let (heaps, whole) = wine::list(context, default, self.peb.width, limit);

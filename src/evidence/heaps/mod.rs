@@ -19,6 +19,9 @@ mod segment_layout;
 mod wine;
 mod wine_layout;
 
+#[cfg(test)]
+mod tests;
+
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
 use crate::addr::AddressRange;
 use crate::dump::{Dump, Platform, PointerWidth};

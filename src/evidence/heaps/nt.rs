@@ -43,13 +43,13 @@ pub(super) fn read(context: &mut Context<'_, '_>, handle: Handle) -> Heap {
         heap.problem("heap header, layout unknown behind its lists");
         return heap;
     };
-    add_front_end(context, &mut heap, layout);
+    let front_end = add_front_end(context, &mut heap, layout);
     let all = u64::from(counters.segments) == segments.count;
     if !all {
         let (counted, found) = (counters.segments, segments.count);
         heap.problem(format!("the header counts {counted} segments, {found} were found"));
     }
-    heap.complete = all && segments.whole && blocks;
+    heap.complete = all && segments.whole && blocks && front_end;
     heap
 }
 
@@ -236,8 +236,8 @@ fn add_large_block(
 }
 
 /// FrontEndHeap and its type. `_LFH_HEAP` has an allocation of its own since
-/// Windows 8; on 7 it lies in a large block.
-fn add_front_end(context: &mut Context<'_, '_>, heap: &mut Heap, layout: &NtLayout) {
+/// Windows 8; on 7 it lies in a large block. Says whether it was found.
+fn add_front_end(context: &mut Context<'_, '_>, heap: &mut Heap, layout: &NtLayout) -> bool {
     let kind = context.memory.u8(at(heap.address, layout.front_end_type));
     heap.front_end = match kind {
         Some(0) => Some("none"),
@@ -246,14 +246,18 @@ fn add_front_end(context: &mut Context<'_, '_>, heap: &mut Heap, layout: &NtLayo
         _ => None,
     };
     let pointer = context.pointer(heap.address, layout.front_end, layout.width);
-    let Some(pointer) = pointer.filter(|pointer| kind == Some(2) && *pointer != 0) else { return };
-    if context.is_taken(pointer) || !context.map.knows_free() {
-        return;
+    let Some(pointer) = pointer.filter(|pointer| kind == Some(2) && *pointer != 0) else {
+        return true;
+    };
+    if context.is_taken(pointer) {
+        return true;
     }
     let source = EvidenceSource::HeapHeader;
     if !context.add_allocation(heap, pointer, "LFH metadata", source, Confidence::Derived) {
-        heap.problem(format!("the map has no memory at the LFH metadata {pointer:#x}"));
+        heap.problem(format!("the map has no allocation at the LFH metadata {pointer:#x}"));
+        return false;
     }
+    true
 }
 
 /// Whether a header of this heap begins at `address`: a heap is its own first

@@ -7,10 +7,12 @@
 //! whose collector could not be read says so in [`Runtime::problems`].
 
 mod by_shape;
+mod claims;
 mod code;
 mod collector;
 mod contract;
 mod dac_vars;
+mod model;
 mod regions;
 mod roles;
 mod runtime;
@@ -20,10 +22,11 @@ mod shapes;
 mod target;
 
 pub use code::CodeRange;
+pub use model::{Collector, Generation, Managed, ManagedHeap, MemoryLayout, ObjectRange, Runtime};
 pub use roles::ThreadRole;
 pub use runtime::{Family, Version};
 
-use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
+use super::{Confidence, Evidence};
 use crate::addr::AddressRange;
 use crate::dump::{Dump, PointerWidth};
 use crate::limits::Depth;
@@ -33,155 +36,6 @@ use runtime::RuntimeModule;
 use segments::HeapSegment;
 use shapes::Shape;
 use target::Target;
-
-/// What is known of the .NET runtimes in the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Managed {
-    /// The runtimes, in the order of the module list.
-    pub runtimes: Vec<Runtime>,
-    /// Code made at run time, and the runtime's loader heaps.
-    pub code: Vec<CodeRange>,
-    /// The runtime's own threads.
-    pub roles: Vec<ThreadRole>,
-}
-
-/// One runtime.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Runtime {
-    /// Which one.
-    pub family: Family,
-    /// The module that holds it.
-    pub module: AddressRange,
-    /// Path of the module.
-    pub path: String,
-    /// Version of the module's file.
-    pub version: Option<Version>,
-    /// The garbage collector; `None` when it could not be read.
-    pub collector: Option<Collector>,
-    /// What is missing or contradicts itself, in words.
-    pub problems: Vec<String>,
-}
-
-/// How a collector keeps its memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MemoryLayout {
-    /// Segments of 16 MiB to 4 GiB; the youngest generations share one.
-    Segments,
-    /// Regions of 4 MiB, each of one generation, from one reservation.
-    Regions,
-}
-
-impl MemoryLayout {
-    /// The word in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            MemoryLayout::Segments => "segments",
-            MemoryLayout::Regions => "regions",
-        }
-    }
-}
-
-/// A garbage collector and its memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Collector {
-    /// Where GcDacVars is, and its version; `None` when the memory was found
-    /// without it.
-    pub variables: Option<(u64, (u8, u8))>,
-    /// Whether it has a heap a processor; `None` when not known.
-    pub server: Option<bool>,
-    /// `None` when not known.
-    pub layout: Option<MemoryLayout>,
-    /// Heaps with their generations.
-    pub heaps: Vec<ManagedHeap>,
-    /// Regions that no generation has.
-    pub free_regions: Vec<AddressRange>,
-    /// Allocations that hold the heaps, parts that are only reserved included.
-    pub reservations: Vec<AddressRange>,
-    /// Card table, mark array, region table.
-    pub bookkeeping: Option<AddressRange>,
-    /// Committed bytes of heaps and free regions, bookkeeping left out; `None`
-    /// when the structures were not read.
-    pub committed: Option<u64>,
-    /// How it is known.
-    pub confidence: Confidence,
-}
-
-/// One heap: the only one, or that of one processor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ManagedHeap {
-    /// Its number.
-    pub number: u32,
-    /// Memory of its generations.
-    pub ranges: Vec<ObjectRange>,
-    /// What is missing or contradicts itself, in words.
-    pub problems: Vec<String>,
-}
-
-/// What a range of the heap holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Generation {
-    /// New objects.
-    Gen0,
-    /// Objects that lived through one collection.
-    Gen1,
-    /// Objects that lived through two.
-    Gen2,
-    /// Objects of 85,000 bytes or more.
-    Large,
-    /// Objects allocated as pinned.
-    Pinned,
-    /// Objects that are never collected, such as string literals.
-    Frozen,
-    /// Generations 0 and 1, perhaps 2: where one ends is not known.
-    Ephemeral,
-    /// Which generation it is, is not known.
-    Unknown,
-}
-
-impl Generation {
-    /// The words in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Generation::Gen0 => "gen0",
-            Generation::Gen1 => "gen1",
-            Generation::Gen2 => "gen2",
-            Generation::Large => "large object heap",
-            Generation::Pinned => "pinned object heap",
-            Generation::Frozen => "frozen object heap",
-            Generation::Ephemeral => "ephemeral generations",
-            Generation::Unknown => "GC heap segment",
-        }
-    }
-}
-
-/// Memory for objects of one generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ObjectRange {
-    /// Where it is, to the end of what is reserved.
-    pub range: AddressRange,
-    /// Whose objects it holds.
-    pub generation: Generation,
-    /// The heap_segment that describes it.
-    pub segment: u64,
-    /// The first object.
-    pub first_object: u64,
-    /// One past the last object.
-    pub end_of_objects: u64,
-    /// One past the last committed byte.
-    pub committed_end: u64,
-}
-
-impl ObjectRange {
-    /// Bytes from the first object to the end of the last, gaps between them
-    /// included.
-    pub fn objects(&self) -> u64 {
-        self.end_of_objects.saturating_sub(self.first_object)
-    }
-
-    fn committed(&self) -> u64 {
-        self.committed_end.saturating_sub(self.range.start())
-    }
-}
 
 pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Evidence) {
     let recorded = code::recorded(&dump.function_tables);
@@ -197,7 +51,7 @@ pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Eviden
         let mut ranges = vec![module.range];
         ranges.extend(&modules.collectors);
         let (runtime, described) = read(dump, map, evidence, module, &ranges, &shapes);
-        evidence.claims.extend(runtime.collector.iter().flat_map(claims));
+        evidence.claims.extend(runtime.collector.iter().flat_map(claims::of));
         evidence.claims.extend(code::claims(&described, map));
         managed.code.extend(described);
         managed.runtimes.push(runtime);
@@ -376,42 +230,4 @@ fn by_reservations(found: by_shape::Reservations) -> Option<Collector> {
         committed: None,
         confidence: Confidence::Heuristic,
     })
-}
-
-/// The claims of a collector: its reservations, and what is in them.
-fn claims(collector: &Collector) -> Vec<Claim> {
-    let known = collector.confidence;
-    let by_shape = known == Confidence::Heuristic;
-    let source = if by_shape { EvidenceSource::Shape } else { EvidenceSource::ClrRuntime };
-    let claim = |range: AddressRange, usage: &'static str, detail: Detail| Claim {
-        range,
-        kind: Some(RegionKind::ManagedHeap),
-        usage: Use::Named(usage),
-        subject: Subject::None,
-        confidence: known,
-        source,
-        detail,
-    };
-    let reserved = if by_shape {
-        "reserved and committed as the collector does"
-    } else {
-        "the collector's segments lie in it"
-    };
-    let mut claims = Vec::new();
-    for range in &collector.reservations {
-        claims.push(claim(*range, "GC heap", Detail::Words(reserved)));
-    }
-    for range in collector.heaps.iter().flat_map(|heap| &heap.ranges) {
-        let detail = Detail::At("heap_segment at", range.segment);
-        claims.push(claim(range.range, range.generation.as_str(), detail));
-    }
-    for range in &collector.free_regions {
-        let detail = Detail::Words("in the region table, in no generation");
-        claims.push(claim(*range, "free GC region", detail));
-    }
-    if let Some(range) = &collector.bookkeeping {
-        let detail = if by_shape { "its share of the heap's size" } else { "bookkeeping_start" };
-        claims.push(claim(*range, "GC bookkeeping", Detail::Words(detail)));
-    }
-    claims
 }
