@@ -176,6 +176,38 @@ fn committed_memory_of_the_range_is_all_told() {
     }
 }
 
+/// The same dump after the runtime's GcDacVars was overwritten: segments still
+/// describe themselves, regions do not.
+#[test]
+fn without_the_variables_segments_describe_themselves() {
+    let Some(dir) = shared_or_skip("dotnet") else { return };
+    for set in ["net31", "net22", "net21-x86-wow64", "net8"] {
+        let path = unpacked_path(&dir.join(format!("{set}.rw.dmp.zst")));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let segments = with(&path, |analysis| {
+            let collector = collector(analysis);
+            let (vars, _) = collector.variables.unwrap();
+            let run = analysis.dump.captured.find(vars).unwrap();
+            let at = (run.offset + vars - run.range.start()) as usize;
+            bytes[at] = 0x77;
+            let ranges = collector.heaps.iter().flat_map(|heap| &heap.ranges);
+            ranges.map(|range| range.segment).collect::<std::collections::BTreeSet<u64>>()
+        });
+        let source = Source::from_bytes(bytes);
+        let analysis = analyze(&source, &Limits::default()).unwrap();
+        let collector = collector(&analysis);
+        assert_eq!((collector.variables, collector.confidence), (None, Confidence::Heuristic));
+        let ranges = collector.heaps.iter().flat_map(|heap| &heap.ranges);
+        let found: std::collections::BTreeSet<u64> = ranges.map(|range| range.segment).collect();
+        if set == "net8" {
+            assert!(found.is_empty());
+            assert_eq!(collector.reservations.len(), 1);
+        } else {
+            assert_eq!(found, segments, "{set}");
+        }
+    }
+}
+
 #[test]
 fn without_heap_memory_only_what_the_map_shows() {
     let Some(dir) = shared_or_skip("dotnet") else { return };

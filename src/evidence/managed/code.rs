@@ -2,6 +2,8 @@
 //! describes, and what the map shows of its loader heaps. The memory keeps
 //! its kind; only its use has a name.
 
+use std::collections::BTreeMap;
+
 use super::contract::KnownCode;
 use super::shapes::Shape;
 use crate::addr::AddressRange;
@@ -22,9 +24,38 @@ pub struct CodeRange {
     pub confidence: Confidence,
 }
 
-/// Code that the dump itself records (stream 13), neighbours joined.
+/// Code that the dump itself records (stream 13).
 pub(super) fn recorded(tables: &[FunctionTable]) -> Vec<CodeRange> {
-    let mut ranges: Vec<AddressRange> = tables.iter().map(|table| table.range).collect();
+    let code = joined(tables.iter().map(|table| table.range).collect());
+    let code = code.into_iter().map(|range| CodeRange {
+        range,
+        usage: "dynamic code",
+        source: EvidenceSource::FunctionTable,
+        confidence: Confidence::Recorded,
+    });
+    code.collect()
+}
+
+/// Code that the runtime's map of code ranges has.
+pub(super) fn described(known: Vec<KnownCode>) -> Vec<CodeRange> {
+    let mut by_use: BTreeMap<&'static str, Vec<AddressRange>> = BTreeMap::new();
+    for KnownCode { range, usage } in known {
+        by_use.entry(usage).or_default().push(range);
+    }
+    let code = by_use.into_iter().flat_map(|(usage, ranges)| {
+        joined(ranges).into_iter().map(move |range| CodeRange {
+            range,
+            usage,
+            source: EvidenceSource::ClrRuntime,
+            confidence: Confidence::Derived,
+        })
+    });
+    code.collect()
+}
+
+/// The ranges in address order, those that touch joined: so that nobody walks
+/// the same regions twice.
+fn joined(mut ranges: Vec<AddressRange>) -> Vec<AddressRange> {
     ranges.sort_by_key(|range| range.start());
     let mut joined: Vec<AddressRange> = Vec::new();
     for range in ranges {
@@ -37,24 +68,7 @@ pub(super) fn recorded(tables: &[FunctionTable]) -> Vec<CodeRange> {
             joined.push(range);
         }
     }
-    let code = joined.into_iter().map(|range| CodeRange {
-        range,
-        usage: "dynamic code",
-        source: EvidenceSource::FunctionTable,
-        confidence: Confidence::Recorded,
-    });
-    code.collect()
-}
-
-/// Code that the runtime's map of code ranges has.
-pub(super) fn described(known: Vec<KnownCode>) -> Vec<CodeRange> {
-    let code = known.into_iter().map(|KnownCode { range, usage }| CodeRange {
-        range,
-        usage,
-        source: EvidenceSource::ClrRuntime,
-        confidence: Confidence::Derived,
-    });
-    code.collect()
+    joined
 }
 
 /// The reservation of a code heap.

@@ -81,7 +81,7 @@ pub(super) struct Modules {
 }
 
 /// More runtimes than this in one process are not looked at.
-const MOST: usize = 8;
+const MOST: usize = 4;
 
 pub(super) fn find(dump: &Dump<'_>, images: &[Image]) -> Modules {
     let mut modules = Modules::default();

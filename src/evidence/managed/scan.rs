@@ -12,8 +12,8 @@ use crate::evidence::images::Image;
 use crate::map::{RegionMap, State};
 
 const WINDOW: u64 = 0x1_0000;
-/// Bytes looked through in one module.
-const MOST: u64 = 8 << 20;
+/// Bytes looked through in all modules of one runtime.
+const MOST: u64 = 16 << 20;
 /// Places of each kind that are kept: real runtimes have one.
 const KEPT: usize = 16;
 
@@ -37,8 +37,8 @@ pub(super) fn scan(
     widths: &[PointerWidth],
 ) -> Found {
     let mut found = Found::default();
+    let mut left = MOST;
     for module in modules {
-        let mut left = MOST;
         for area in writable(map, images, *module) {
             let Some(area) = clip(area, left) else { break };
             left = left.saturating_sub(area.size());
