@@ -41,7 +41,7 @@ fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> 
             dropped: 0,
             issues,
             regions: Regions::Records(list),
-            telling: check.telling.firsts,
+            telling: check.telling.firsts(),
         };
     }
     let before = list.len();
@@ -106,7 +106,7 @@ struct Check {
 fn check_records(list: &MemoryInfoList<'_>, width: PointerWidth) -> Check {
     let highest = width.mask(u64::MAX);
     let (mut clean, mut lists_free, mut full) = (true, false, false);
-    let mut telling = Telling::default();
+    let mut telling = Telling::new();
     let (mut at, mut expected) = (0_u64, 0_u64);
     for (raw, index) in list.iter().zip(0_u32..) {
         let last = raw.base.wrapping_add(raw.size.wrapping_sub(1));

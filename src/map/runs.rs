@@ -75,10 +75,14 @@ impl AllocationRun {
 }
 
 /// Finds the allocations that tell something, record by record.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Telling {
-    /// Index of the first region of each.
-    pub(super) firsts: Vec<u32>,
+    /// Index of the first region of each, but for those in `buffer`.
+    firsts: Vec<u32>,
+    /// Written at every record and kept when it tells something: whether one
+    /// does is a coin toss that no branch predictor wins.
+    buffer: [u32; Telling::BUFFER],
+    filled: usize,
     base: u64,
     first: u32,
     /// Whether the allocation the pass is in is listed already.
@@ -86,6 +90,25 @@ pub(super) struct Telling {
 }
 
 impl Telling {
+    const BUFFER: usize = 256;
+
+    pub(super) fn new() -> Telling {
+        Telling {
+            firsts: Vec::new(),
+            buffer: [0; Telling::BUFFER],
+            filled: 0,
+            base: 0,
+            first: 0,
+            listed: false,
+        }
+    }
+
+    /// Index of the first region of each, in address order.
+    pub(super) fn firsts(mut self) -> Vec<u32> {
+        self.firsts.extend_from_slice(&self.buffer[..self.filled]);
+        self.firsts
+    }
+
     /// `follows` says that the record begins where the last one ended.
     #[inline]
     pub(super) fn look(&mut self, index: u32, raw: &RawRegion, follows: bool) {
@@ -97,9 +120,12 @@ impl Telling {
         self.listed = (self.listed & !begins) | free;
         let plain = raw.is_committed() & protect.is_writable() & !protect.is_guard();
         let telling = !raw.is_private() | protect.is_executable() | (begins & !plain);
-        if telling & !self.listed {
-            self.firsts.push(self.first);
-            self.listed = true;
+        self.buffer[self.filled] = self.first;
+        self.filled += usize::from(telling & !self.listed);
+        self.listed |= telling;
+        if self.filled == Telling::BUFFER {
+            self.firsts.extend_from_slice(&self.buffer);
+            self.filled = 0;
         }
     }
 }
