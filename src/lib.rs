@@ -29,4 +29,4 @@ pub mod source;
 pub mod synth;
 pub mod totals;
 
-pub use analysis::{Analysis, analyze};
+pub use analysis::{Analysis, analyze, analyze_with};

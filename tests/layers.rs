@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
 const SYNTH: &str = "synth";
 
 /// Functions of the crate root that stand for a module in the list.
-const ROOT_ITEMS: &[(&str, &str)] = &[("analyze", "analysis")];
+const ROOT_ITEMS: &[(&str, &str)] = &[("analyze", "analysis"), ("analyze_with", "analysis")];
 
 const MAX_LINES: usize = 800;
 

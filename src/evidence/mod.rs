@@ -27,6 +27,7 @@ pub mod environment;
 pub mod heaps;
 pub mod images;
 mod linux;
+pub mod managed;
 pub mod stacks;
 mod survey;
 mod system_regions;
@@ -39,6 +40,7 @@ use crate::map::RegionMap;
 use environment::Environment;
 use heaps::Heap;
 use images::{DataImage, Image};
+use managed::Managed;
 use stacks::Stack;
 
 /// Everything that was gathered: claims, and the tables they point into.
@@ -55,6 +57,8 @@ pub struct Evidence {
     pub stacks: Vec<Stack>,
     /// Heaps, in the order of the PEB's list.
     pub heaps: Vec<Heap>,
+    /// .NET: its heaps and threads. `None` without a runtime's module.
+    pub managed: Option<Managed>,
     /// PEBs, TEBs and process parameters.
     pub environment: Environment,
     /// Structures in memory that contradict the streams.
@@ -77,7 +81,8 @@ pub fn gather(dump: &Dump<'_>, map: &RegionMap<'_>) -> Evidence {
     let survey = survey::Survey::of(dump, map, pointers.addresses(&evidence.environment.tebs));
     images::gather(dump, map, &survey, &mut evidence);
     stacks::gather(dump, map, &pointers, &survey, &mut evidence);
-    heaps::gather(dump, map, &survey, &mut evidence);
+    heaps::gather(dump, map, &mut evidence);
+    managed::gather(dump, map, &mut evidence);
     linux::gather(dump, map, &mut evidence);
     system_regions::gather(dump, map, &survey, &mut evidence);
     evidence

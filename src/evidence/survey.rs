@@ -2,7 +2,6 @@
 //! the allocations around given addresses are made of, and which allocations
 //! have the size or the protections of something known. It claims nothing.
 
-use super::heaps::by_signature;
 use super::images::unlisted;
 use crate::addr::AddressRange;
 use crate::dump::{Dump, Platform, PointerWidth};
@@ -53,8 +52,6 @@ pub(super) struct Survey {
     /// Images that no list names, and allocations that may begin with a PE
     /// header.
     pub(super) images: unlisted::Candidates,
-    /// Allocations that may begin with a heap's header.
-    pub(super) heaps: by_signature::Candidates,
 }
 
 /// An allocation known by its exact size.
@@ -121,7 +118,6 @@ impl Survey {
     pub(super) fn of(dump: &Dump<'_>, map: &RegionMap<'_>, mut addresses: Vec<u64>) -> Survey {
         let mut survey = Survey {
             images: unlisted::Candidates::new(&dump.modules.modules),
-            heaps: by_signature::Candidates::default(),
             ..Survey::default()
         };
         if map.source != MapSource::MemoryInfo {
@@ -131,15 +127,14 @@ impl Survey {
         addresses.sort_unstable();
         addresses.dedup();
         let mut asked = addresses.as_slice();
-        let mut captured = dump.captured.ranges();
         for run in map.allocation_runs() {
             let is_asked = asked.first().is_some_and(|at| *at <= run.range().last());
             if windows && (is_asked || survey.is_candidate(&run)) {
                 survey.look_closer(map, &run, &mut asked);
             }
             survey.images.look(&run);
-            survey.heaps.look(&run, &mut captured);
         }
+        survey.look_up(map, &addresses);
         survey
     }
 
@@ -147,6 +142,24 @@ impl Survey {
     pub(super) fn allocation(&self, address: u64) -> Option<&Allocation> {
         let at = self.found.binary_search_by_key(&address, |(asked, _)| *asked).ok()?;
         self.found.get(at).map(|(_, allocation)| allocation)
+    }
+
+    /// Finds the addresses whose allocations the pass had no reason to look
+    /// at. `addresses` are sorted, so that each allocation is walked once.
+    fn look_up(&mut self, map: &RegionMap<'_>, addresses: &[u64]) {
+        let mut known: Option<Allocation> = None;
+        let mut found = Vec::new();
+        for address in addresses {
+            if self.allocation(*address).is_some() {
+                continue;
+            }
+            if !known.is_some_and(|allocation| allocation.range.contains(*address)) {
+                known = map.run_at(*address).map(|run| counted(map, &run));
+            }
+            found.extend(known.map(|allocation| (*address, allocation)));
+        }
+        self.found.extend(found);
+        self.found.sort_unstable_by_key(|(address, _)| *address);
     }
 
     /// Whether an allocation can be one of those that are recognised. From its

@@ -1,8 +1,11 @@
-//! The allocations of a map in address order, each with what one look at its
-//! regions tells. The pass over a million regions that all gatherers share.
+//! The allocations that gatherers want to look at: all but private memory
+//! that begins with plain read-write pages and has no executable ones. A
+//! million regions are mostly that, and are looked at once, when the map is
+//! built.
 
-use super::{MemoryType, Protection, Region, RegionMap, Regions, State};
+use super::{MemoryType, Protection, Region, RegionMap, State};
 use crate::addr::AddressRange;
+use crate::dump::RawRegion;
 
 /// Neighbouring regions with one allocation base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,48 +74,108 @@ impl AllocationRun {
     }
 }
 
-/// Every allocation of a map, in address order.
-pub(crate) struct AllocationRuns<'m, 's> {
-    regions: &'m Regions<'s>,
-    next: usize,
+/// Finds the allocations that tell something, record by record.
+#[derive(Debug)]
+pub(super) struct Telling {
+    /// Index of the first region of each, but for those in `buffer`.
+    firsts: Vec<u32>,
+    /// Written at every record and kept when it tells something: whether one
+    /// does is a coin toss that no branch predictor wins.
+    buffer: [u32; Telling::BUFFER],
+    filled: usize,
+    base: u64,
+    first: u32,
+    /// Whether the allocation the pass is in is listed already.
+    listed: bool,
 }
 
-impl Iterator for AllocationRuns<'_, '_> {
-    type Item = AllocationRun;
+impl Telling {
+    const BUFFER: usize = 256;
 
-    #[inline(always)]
-    fn next(&mut self) -> Option<AllocationRun> {
-        match self.regions {
-            Regions::Records(list) => {
-                let region = |index| Some(Region::from_sound_record(&list.get(index)?, index));
-                next_run(&mut self.next, region)
-            }
-            Regions::Owned(regions) => {
-                next_run(&mut self.next, |index| regions.get(index).copied())
-            }
+    pub(super) fn new() -> Telling {
+        Telling {
+            firsts: Vec::new(),
+            buffer: [0; Telling::BUFFER],
+            filled: 0,
+            base: 0,
+            first: 0,
+            listed: false,
         }
     }
-}
 
-#[inline(always)]
-fn next_run(next: &mut usize, region: impl Fn(usize) -> Option<Region>) -> Option<AllocationRun> {
-    loop {
-        let first = *next;
-        let begin = region(first)?;
-        *next = first.saturating_add(1);
-        let Some(base) = begin.allocation_base else { continue };
-        let mut run = AllocationRun::begin(&begin, base, first);
-        while region(*next).is_some_and(|region| run.extend(&region)) {
-            *next = next.saturating_add(1);
-        }
-        return Some(run);
+    /// Index of the first region of each, in address order.
+    pub(super) fn firsts(mut self) -> Vec<u32> {
+        self.firsts.extend_from_slice(&self.buffer[..self.filled]);
+        self.firsts
     }
-}
 
-impl<'s> RegionMap<'s> {
-    /// Every allocation, in address order.
+    /// `follows` says that the record begins where the last one ended.
     #[inline]
-    pub(crate) fn allocation_runs(&self) -> AllocationRuns<'_, 's> {
-        AllocationRuns { regions: &self.regions, next: 0 }
+    pub(super) fn look(&mut self, index: u32, raw: &RawRegion, follows: bool) {
+        let free = raw.is_free();
+        let protect = Protection(raw.protect);
+        let begins = !follows | free | (raw.allocation_base != self.base);
+        self.base = if free { u64::MAX } else { raw.allocation_base };
+        self.first = if begins { index } else { self.first };
+        self.listed = (self.listed & !begins) | free;
+        let plain = raw.is_committed() & protect.is_writable() & !protect.is_guard();
+        let telling = !raw.is_private() | protect.is_executable() | (begins & !plain);
+        self.buffer[self.filled] = self.first;
+        self.filled += usize::from(telling & !self.listed);
+        self.listed |= telling;
+        if self.filled == Telling::BUFFER {
+            self.firsts.extend_from_slice(&self.buffer);
+            self.filled = 0;
+        }
+    }
+}
+
+/// The first region of every allocation: for maps that had to be rebuilt in
+/// memory anyway.
+pub(super) fn all_allocations(regions: &[Region]) -> Vec<u32> {
+    let mut firsts = Vec::new();
+    let mut open: Option<AllocationRun> = None;
+    for (region, index) in regions.iter().zip(0_u32..) {
+        if open.as_mut().is_some_and(|run| run.extend(region)) {
+            continue;
+        }
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        open = region.allocation_base.map(|base| AllocationRun::begin(region, base, at));
+        if open.is_some() {
+            firsts.push(index);
+        }
+    }
+    firsts
+}
+
+impl RegionMap<'_> {
+    /// The allocations that tell something, in address order.
+    #[inline]
+    pub(crate) fn allocation_runs(&self) -> impl Iterator<Item = AllocationRun> + '_ {
+        self.telling.iter().filter_map(|first| self.run_from(*first as usize))
+    }
+
+    /// The allocation around `address`, whether it tells something or not.
+    pub(crate) fn run_at(&self, address: u64) -> Option<AllocationRun> {
+        let mut first = self.first_after(address).checked_sub(1)?;
+        let mut region = self.get(first).filter(|region| region.range.contains(address))?;
+        while let Some(before) = first.checked_sub(1).and_then(|index| self.get(index))
+            && before.allocation_base == region.allocation_base
+            && before.range.last().wrapping_add(1) == region.range.start()
+        {
+            (first, region) = (first - 1, before);
+        }
+        self.run_from(first)
+    }
+
+    #[inline]
+    fn run_from(&self, first: usize) -> Option<AllocationRun> {
+        let begin = self.get(first)?;
+        let mut run = AllocationRun::begin(&begin, begin.allocation_base?, first);
+        let mut next = first + 1;
+        while self.get(next).is_some_and(|region| run.extend(&region)) {
+            next += 1;
+        }
+        Some(run)
     }
 }

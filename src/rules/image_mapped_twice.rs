@@ -14,6 +14,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     title: "one image is mapped at two addresses",
     manual: include_str!("image_mapped_twice.md"),
+    thresholds: &[],
     check,
 };
 
