@@ -2,6 +2,7 @@
 //! the allocations around given addresses are made of, and which allocations
 //! have the size or the protections of something known. It claims nothing.
 
+use super::executable;
 use super::heaps::by_signature;
 use super::images::unlisted;
 use crate::addr::AddressRange;
@@ -55,6 +56,8 @@ pub(super) struct Survey {
     pub(super) images: unlisted::Candidates,
     /// Allocations that may begin with a heap's header.
     pub(super) heaps: by_signature::Candidates,
+    /// Allocations with executable pages.
+    pub(super) executable: executable::Candidates,
 }
 
 /// An allocation known by its exact size.
@@ -136,6 +139,9 @@ impl Survey {
                 survey.look_closer(map, run, &mut asked);
             }
             survey.images.look(run);
+            if windows {
+                survey.executable.look(map, run);
+            }
             survey.heaps.look(run, &mut captured);
         });
         survey
