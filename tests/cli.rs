@@ -21,7 +21,9 @@ fn shown(dump: Vec<u8>, args: &str) -> String {
     let output = scratch.run(args.split_whitespace());
     assert_eq!(output.status, Some(0), "{args}: {}", output.stderr);
     assert_eq!(output.stderr, "", "{args}");
-    output.stdout
+    // How many rules there are is no part of how a report looks.
+    let rules = format!("{} rules checked", dumpmap::rules::ALL.len());
+    output.stdout.replace(&rules, "N rules checked")
 }
 
 const TEXTS: [&str; 9] = [
@@ -43,7 +45,6 @@ fn text_reads_well() {
     }
     insta::assert_snapshot!("text_findings", shown(crowded(), "app.dmp"));
     insta::assert_snapshot!("markdown", shown(crowded(), "app.dmp -f markdown"));
-    insta::assert_snapshot!("rules", run(["rules"]).stdout);
 }
 
 #[test]
@@ -355,6 +356,10 @@ fn broken_pipe_is_no_failure() {
 
 #[test]
 fn manuals() {
+    let list = run(["rules"]).stdout;
+    for rule in dumpmap::rules::ALL {
+        assert!(list.contains(&format!("{:<9}{}\n", rule.severity.as_str(), rule.id)), "{list}");
+    }
     let all = run(["rules", "-f", "json"]);
     let json: serde_json::Value = serde_json::from_str(&all.stdout).unwrap();
     for rule in json["rules"].as_array().unwrap() {

@@ -28,6 +28,7 @@ pub mod executable;
 pub mod heaps;
 pub mod images;
 mod linux;
+pub mod managed;
 pub mod stacks;
 mod survey;
 mod system_regions;
@@ -41,6 +42,7 @@ use environment::Environment;
 use executable::Executable;
 use heaps::Heap;
 use images::{DataImage, Image};
+use managed::Managed;
 use stacks::Stack;
 
 /// Everything that was gathered: claims, and the tables they point into.
@@ -60,6 +62,8 @@ pub struct Evidence {
     /// Executable memory that is no image's, and images with pages that are
     /// writable and executable, in address order.
     pub executable: Vec<Executable>,
+    /// .NET: its heaps and threads. `None` without a runtime's module.
+    pub managed: Option<Managed>,
     /// PEBs, TEBs and process parameters.
     pub environment: Environment,
     /// Structures in memory that contradict the streams.
@@ -82,7 +86,8 @@ pub fn gather(dump: &Dump<'_>, map: &RegionMap<'_>) -> Evidence {
     let mut survey = survey::Survey::of(dump, map, pointers.addresses(&evidence.environment.tebs));
     images::gather(dump, map, &survey, &mut evidence);
     stacks::gather(dump, map, &pointers, &survey, &mut evidence);
-    heaps::gather(dump, map, &survey, &mut evidence);
+    heaps::gather(dump, map, &mut evidence);
+    managed::gather(dump, map, &mut evidence);
     linux::gather(dump, map, &mut evidence);
     system_regions::gather(dump, map, &survey, &mut evidence);
     evidence.executable = std::mem::take(&mut survey.executable.found);

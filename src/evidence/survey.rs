@@ -3,7 +3,6 @@
 //! have the size or the protections of something known. It claims nothing.
 
 use super::executable;
-use super::heaps::by_signature;
 use super::images::unlisted;
 use crate::addr::AddressRange;
 use crate::dump::{Dump, Platform, PointerWidth};
@@ -54,8 +53,6 @@ pub(super) struct Survey {
     /// Images that no list names, and allocations that may begin with a PE
     /// header.
     pub(super) images: unlisted::Candidates,
-    /// Allocations that may begin with a heap's header.
-    pub(super) heaps: by_signature::Candidates,
     /// Allocations with executable pages.
     pub(super) executable: executable::Candidates,
 }
@@ -112,16 +109,18 @@ pub(super) const EXACT: [Exact; 5] = [
 ];
 
 impl Survey {
-    /// How many stacks, and how many views, are kept. Far above what a
-    /// process has; a forged map of a million guard pages stays bounded.
+    /// How many stacks are kept. Far above what a process has; a forged map
+    /// of a million guard pages stays bounded.
     const KEPT: usize = 65_536;
+    /// How many views are kept to be looked into: one positioned read each;
+    /// processes have tens of them.
+    const VIEWS: usize = 1_024;
 
     /// Looks once at every allocation. Only the MemoryInfoList knows
     /// allocations; other maps give an empty answer.
     pub(super) fn of(dump: &Dump<'_>, map: &RegionMap<'_>, mut addresses: Vec<u64>) -> Survey {
         let mut survey = Survey {
             images: unlisted::Candidates::new(&dump.modules.modules),
-            heaps: by_signature::Candidates::default(),
             ..Survey::default()
         };
         if map.source != MapSource::MemoryInfo {
@@ -131,19 +130,17 @@ impl Survey {
         addresses.sort_unstable();
         addresses.dedup();
         let mut asked = addresses.as_slice();
-        let mut captured = dump.captured.ranges();
-        map.for_each_allocation(|run| {
-            if windows
-                && (is_candidate(run) || asked.first().is_some_and(|at| *at <= run.range().last()))
-            {
-                survey.look_closer(map, run, &mut asked);
+        for run in map.allocation_runs() {
+            let is_asked = asked.first().is_some_and(|at| *at <= run.range().last());
+            if windows && (is_asked || survey.is_candidate(&run)) {
+                survey.look_closer(map, &run, &mut asked);
             }
-            survey.images.look(run);
+            survey.images.look(&run);
             if windows {
-                survey.executable.look(map, run);
+                survey.executable.look(map, &run);
             }
-            survey.heaps.look(run, &mut captured);
-        });
+        }
+        survey.look_up(map, &addresses);
         survey
     }
 
@@ -151,6 +148,42 @@ impl Survey {
     pub(super) fn allocation(&self, address: u64) -> Option<&Allocation> {
         let at = self.found.binary_search_by_key(&address, |(asked, _)| *asked).ok()?;
         self.found.get(at).map(|(_, allocation)| allocation)
+    }
+
+    /// Finds the addresses whose allocations the pass had no reason to look
+    /// at. `addresses` are sorted, so that each allocation is walked once.
+    fn look_up(&mut self, map: &RegionMap<'_>, addresses: &[u64]) {
+        let mut known: Option<Allocation> = None;
+        let mut found = Vec::new();
+        for address in addresses {
+            if self.allocation(*address).is_some() {
+                continue;
+            }
+            if !known.is_some_and(|allocation| allocation.range.contains(*address)) {
+                known = map.run_at(*address).map(|run| counted(map, &run));
+            }
+            found.extend(known.map(|allocation| (*address, allocation)));
+        }
+        self.found.extend(found);
+        self.found.sort_unstable_by_key(|(address, _)| *address);
+    }
+
+    /// Whether an allocation can be one of those that are recognised. From its
+    /// first region and its size alone, because a million are looked at.
+    #[inline]
+    fn is_candidate(&self, run: &AllocationRun) -> bool {
+        let protect = run.allocation_protect;
+        match run.memory_type {
+            Some(MemoryType::Mapped) => {
+                protect == Protection::READ_ONLY && self.readonly_views.len() < Survey::VIEWS
+                    || protect.0 <= Protection::READ_ONLY.0 && is_exact_size(run.range().size())
+            }
+            Some(MemoryType::Private) => {
+                (run.state == State::Reserve || run.protect.is_guard())
+                    && protect.0 <= Protection::READ_WRITE.0
+            }
+            _ => false,
+        }
     }
 
     /// Counts the pages of an allocation. Nearly all are nothing that is
@@ -166,7 +199,7 @@ impl Survey {
             }
             *asked = rest;
         }
-        if is_candidate(run) {
+        if self.is_candidate(run) {
             self.recognise(map, &allocation);
         }
     }
@@ -186,7 +219,7 @@ impl Survey {
             (Some(MemoryType::Private), Protection::READ_WRITE) => &mut self.stacks,
             (Some(MemoryType::Private), Protection::READ_ONLY) => &mut self.shadow_stacks,
             (Some(MemoryType::Mapped), Protection::READ_ONLY) => {
-                keep(&mut self.readonly_views, allocation.range, &mut self.not_kept);
+                self.readonly_views.push(allocation.range);
                 return;
             }
             _ => return,
@@ -202,6 +235,11 @@ fn keep<T>(list: &mut Vec<T>, value: T, not_kept: &mut u64) {
         true => list.push(value),
         false => *not_kept = not_kept.saturating_add(1),
     }
+}
+
+#[inline]
+fn is_exact_size(size: u64) -> bool {
+    EXACT.iter().any(|exact| exact.size == size)
 }
 
 /// [reserved] guard committed [reserved]: the committed pages with the
@@ -242,20 +280,6 @@ fn stack_shape(map: &RegionMap<'_>, allocation: &Allocation) -> Option<StackShap
         committed: allocation.committed,
         guard: allocation.guard,
     })
-}
-
-/// Whether an allocation can be one of those that are recognised. From its
-/// first region alone, because a million are looked at.
-#[inline]
-fn is_candidate(run: &AllocationRun) -> bool {
-    match run.memory_type {
-        Some(MemoryType::Mapped) => run.allocation_protect.0 <= Protection::READ_ONLY.0,
-        Some(MemoryType::Private) => {
-            (run.state == State::Reserve || run.protect.is_guard())
-                && run.allocation_protect.0 <= Protection::READ_WRITE.0
-        }
-        _ => false,
-    }
 }
 
 fn counted(map: &RegionMap<'_>, run: &AllocationRun) -> Allocation {

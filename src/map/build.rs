@@ -1,6 +1,7 @@
 //! Builds the map from the best source there is: MemoryInfoList; on Linux
 //! the maps text first; else modules, captured memory and thread stacks.
 
+use super::runs::{self, Telling};
 use super::{
     GapMeaning, MapSource, MemoryType, Origin, Protection, Region, RegionMap, Regions, State,
     overlap,
@@ -40,6 +41,7 @@ fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> 
             dropped: 0,
             issues,
             regions: Regions::Records(list),
+            telling: check.telling.firsts(),
         };
     }
     let before = list.len();
@@ -66,6 +68,7 @@ fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> 
         overlaps,
         dropped: u64::try_from(dropped).unwrap_or(u64::MAX),
         issues,
+        telling: runs::all_allocations(&regions),
         regions: Regions::Owned(regions),
     }
 }
@@ -95,32 +98,35 @@ struct Check {
     clean: bool,
     lists_free: bool,
     last: u64,
+    telling: Telling,
 }
 
+/// One pass: whether every record is sound and follows the one before, and
+/// which allocations tell something.
 fn check_records(list: &MemoryInfoList<'_>, width: PointerWidth) -> Check {
     let highest = width.mask(u64::MAX);
-    let mut check = Check { clean: true, lists_free: false, last: 0 };
-    let mut expected = 0_u64;
-    let mut full = false;
-    for raw in list.iter() {
+    let (mut clean, mut lists_free, mut full) = (true, false, false);
+    let mut telling = Telling::new();
+    let (mut at, mut expected) = (0_u64, 0_u64);
+    for (raw, index) in list.iter().zip(0_u32..) {
         let last = raw.base.wrapping_add(raw.size.wrapping_sub(1));
-        let free = raw.state == 0x10000;
-        let known_state = free | (raw.state == 0x1000) | (raw.state == 0x2000);
-        let known_kind =
-            free | (raw.kind == 0x20000) | (raw.kind == 0x40000) | (raw.kind == 0x0100_0000);
-        check.clean &= !full
+        let free = raw.is_free();
+        let known_state = free | raw.is_committed() | raw.is_reserved();
+        let known_kind = free | raw.is_private() | raw.is_mapped() | raw.is_image();
+        clean &= !full
             & (raw.base >= expected)
             & (raw.size != 0)
             & (last >= raw.base)
             & (last <= highest)
             & known_state
             & known_kind;
-        check.lists_free |= free;
-        check.last = last;
+        lists_free |= free;
+        telling.look(index, &raw, raw.base == expected);
+        at = last;
         full = last == u64::MAX;
         expected = last.wrapping_add(1);
     }
-    check
+    Check { clean, lists_free, last: at, telling }
 }
 
 /// The region of one record, or an issue why it has none.
@@ -186,6 +192,7 @@ fn from_linux_maps<'s>(dump: &Dump<'s>, maps: &LinuxMaps) -> RegionMap<'s> {
         overlaps,
         dropped: 0,
         issues,
+        telling: runs::all_allocations(&regions),
         regions: Regions::Owned(regions),
     }
 }
@@ -267,6 +274,7 @@ fn rebuilt<'s>(dump: &Dump<'s>) -> RegionMap<'s> {
         overlaps,
         dropped: 0,
         issues,
+        telling: runs::all_allocations(&regions),
         regions: Regions::Owned(regions),
     }
 }

@@ -74,6 +74,9 @@ pub struct RegionMap<'s> {
     /// What was wrong with the records.
     pub issues: Issues,
     regions: Regions<'s>,
+    /// Index of the first region of each allocation that
+    /// [`allocation_runs`](Self::allocation_runs) gives.
+    telling: Vec<u32>,
 }
 
 #[derive(Debug)]

@@ -1,7 +1,9 @@
-//! The allocations of a map in address order, each with what one look at its
-//! regions tells. The pass over a million regions that all gatherers share.
+//! The allocations that gatherers want to look at: all but private memory
+//! that begins with plain read-write pages and has no executable ones. A
+//! million regions are mostly that, and are looked at once, when the map is
+//! built.
 
-use super::{MemoryType, Protection, Region, RegionMap, Regions, State};
+use super::{MemoryType, Protection, Region, RegionMap, State};
 use crate::addr::AddressRange;
 use crate::dump::RawRegion;
 
@@ -56,64 +58,124 @@ impl AllocationRun {
         }
     }
 
+    /// Adds a region when it goes on with the allocation; says whether it
+    /// does.
     #[inline]
-    fn goes_on(&self, base: u64, start: u64) -> bool {
-        self.base == base && self.last.wrapping_add(1) == start
+    fn extend(&mut self, region: &Region) -> bool {
+        let same = region.allocation_base == Some(self.base)
+            && region.range.start() == self.last.wrapping_add(1);
+        if same {
+            self.last = region.range.last();
+            self.regions = self.regions.saturating_add(1);
+            self.executable |= region.protect.is_executable();
+            self.reserved |= region.state == State::Reserve;
+        }
+        same
     }
+}
+
+/// Finds the allocations that tell something, record by record.
+#[derive(Debug)]
+pub(super) struct Telling {
+    /// Index of the first region of each, but for those in `buffer`.
+    firsts: Vec<u32>,
+    /// Written at every record and kept when it tells something: whether one
+    /// does is a coin toss that no branch predictor wins.
+    buffer: [u32; Telling::BUFFER],
+    filled: usize,
+    base: u64,
+    first: u32,
+    /// Whether the allocation the pass is in is listed already.
+    listed: bool,
+}
+
+impl Telling {
+    const BUFFER: usize = 256;
+
+    pub(super) fn new() -> Telling {
+        Telling {
+            firsts: Vec::new(),
+            buffer: [0; Telling::BUFFER],
+            filled: 0,
+            base: 0,
+            first: 0,
+            listed: false,
+        }
+    }
+
+    /// Index of the first region of each, in address order.
+    pub(super) fn firsts(mut self) -> Vec<u32> {
+        self.firsts.extend_from_slice(&self.buffer[..self.filled]);
+        self.firsts
+    }
+
+    /// `follows` says that the record begins where the last one ended.
+    #[inline]
+    pub(super) fn look(&mut self, index: u32, raw: &RawRegion, follows: bool) {
+        let free = raw.is_free();
+        let protect = Protection(raw.protect);
+        let begins = !follows | free | (raw.allocation_base != self.base);
+        self.base = if free { u64::MAX } else { raw.allocation_base };
+        self.first = if begins { index } else { self.first };
+        self.listed = (self.listed & !begins) | free;
+        let plain = raw.is_committed() & protect.is_writable() & !protect.is_guard();
+        let telling = !raw.is_private() | protect.is_executable() | (begins & !plain);
+        self.buffer[self.filled] = self.first;
+        self.filled += usize::from(telling & !self.listed);
+        self.listed |= telling;
+        if self.filled == Telling::BUFFER {
+            self.firsts.extend_from_slice(&self.buffer);
+            self.filled = 0;
+        }
+    }
+}
+
+/// The first region of every allocation: for maps that had to be rebuilt in
+/// memory anyway.
+pub(super) fn all_allocations(regions: &[Region]) -> Vec<u32> {
+    let mut firsts = Vec::new();
+    let mut open: Option<AllocationRun> = None;
+    for (region, index) in regions.iter().zip(0_u32..) {
+        if open.as_mut().is_some_and(|run| run.extend(region)) {
+            continue;
+        }
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        open = region.allocation_base.map(|base| AllocationRun::begin(region, base, at));
+        if open.is_some() {
+            firsts.push(index);
+        }
+    }
+    firsts
 }
 
 impl RegionMap<'_> {
-    /// Gives every allocation to `look`, in address order.
+    /// The allocations that tell something, in address order.
     #[inline]
-    pub(crate) fn for_each_allocation(&self, mut look: impl FnMut(&AllocationRun)) {
-        let mut open: Option<AllocationRun> = None;
-        match &self.regions {
-            Regions::Records(list) => {
-                for (index, raw) in list.iter().enumerate() {
-                    if raw.is_free() {
-                        continue;
-                    }
-                    if let Some(run) =
-                        open.as_mut().filter(|run| run.goes_on(raw.allocation_base, raw.base))
-                    {
-                        extend(run, &raw);
-                        continue;
-                    }
-                    let region = Region::from_sound_record(&raw, index);
-                    let begun = AllocationRun::begin(&region, raw.allocation_base, index);
-                    if let Some(done) = open.replace(begun) {
-                        look(&done);
-                    }
-                }
-            }
-            Regions::Owned(regions) => {
-                for (index, region) in regions.iter().enumerate() {
-                    let Some(base) = region.allocation_base else { continue };
-                    if let Some(run) =
-                        open.as_mut().filter(|run| run.goes_on(base, region.range.start()))
-                    {
-                        run.last = region.range.last();
-                        run.regions += 1;
-                        run.executable |= region.protect.is_executable();
-                        run.reserved |= region.state == State::Reserve;
-                        continue;
-                    }
-                    if let Some(done) = open.replace(AllocationRun::begin(region, base, index)) {
-                        look(&done);
-                    }
-                }
-            }
-        }
-        if let Some(done) = open {
-            look(&done);
-        }
+    pub(crate) fn allocation_runs(&self) -> impl Iterator<Item = AllocationRun> + '_ {
+        self.telling.iter().filter_map(|first| self.run_from(*first as usize))
     }
-}
 
-#[inline]
-fn extend(run: &mut AllocationRun, raw: &RawRegion) {
-    run.last = raw.base.wrapping_add(raw.size).wrapping_sub(1);
-    run.regions += 1;
-    run.executable |= raw.is_committed() && Protection(raw.protect).is_executable();
-    run.reserved |= !raw.is_committed();
+    /// The allocation around `address`, whether it tells something or not.
+    pub(crate) fn run_at(&self, address: u64) -> Option<AllocationRun> {
+        let mut first = self.first_after(address).checked_sub(1)?;
+        let mut region = self.get(first).filter(|region| region.range.contains(address))?;
+        while let Some(before) = first.checked_sub(1).and_then(|index| self.get(index))
+            && before.allocation_base == region.allocation_base
+            && before.range.last().wrapping_add(1) == region.range.start()
+        {
+            (first, region) = (first - 1, before);
+        }
+        self.run_from(first)
+    }
+
+    #[inline]
+    fn run_from(&self, first: usize) -> Option<AllocationRun> {
+        let begin = self.get(first)?;
+        let mut run = AllocationRun::begin(&begin, begin.allocation_base?, first);
+        let mut next = first + 1;
+        while self.get(next).is_some_and(|region| run.extend(&region)) {
+            next += 1;
+        }
+        Some(run)
+    }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::dump::PointerWidth;
 use crate::evidence::{Claim, RegionKind};
 use crate::map::Protection;
-use crate::report::{Names, Row};
+use crate::report::{Base, Names, Row};
 
 /// Writes rows into a line that is used again and again.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct RegionLines<'n, 'a> {
     scratch: String,
     /// Protections in words, in the order in which they turned up.
     protections: Vec<(Protection, String)>,
+    /// Objects of the base layer, likewise.
+    bases: Vec<(Base, String)>,
 }
 
 impl<'n, 'a> RegionLines<'n, 'a> {
@@ -29,6 +31,7 @@ impl<'n, 'a> RegionLines<'n, 'a> {
             line: Vec::with_capacity(1024),
             scratch: String::new(),
             protections: Vec::new(),
+            bases: Vec::new(),
         }
     }
 
@@ -85,14 +88,27 @@ impl<'n, 'a> RegionLines<'n, 'a> {
             self.claim(claim);
             self.raw(",");
         }
-        let base = names.base(row);
-        self.head(base.source.as_str(), base.confidence.as_str(), Some(base.kind));
-        self.text(base.detail.unwrap_or(""));
-        self.raw("}");
+        self.base(names.base(row));
         for claim in claims().filter(|claim| !supports(claim)) {
             self.raw(",");
             self.claim(claim);
         }
+    }
+
+    /// Nearly every row has one of a handful.
+    fn base(&mut self, base: Base) {
+        let known = self.bases.iter().position(|(other, _)| *other == base);
+        let at = known.unwrap_or_else(|| {
+            let detail = base.detail.map_or("null".into(), |detail| format!("\"{detail}\""));
+            let (source, confidence) = (base.source.as_str(), base.confidence.as_str());
+            let text = format!(
+                "{{\"source\":\"{source}\",\"confidence\":\"{confidence}\",\"kind\":\"{}\",\"detail\":{detail}}}",
+                base.kind.as_str()
+            );
+            self.bases.push((base, text));
+            self.bases.len() - 1
+        });
+        self.line.extend_from_slice(self.bases[at].1.as_bytes());
     }
 
     fn claim(&mut self, claim: &Claim) {
@@ -131,21 +147,17 @@ impl<'n, 'a> RegionLines<'n, 'a> {
 
     #[inline]
     fn address(&mut self, address: Option<u64>) {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let Some(address) = address else { return self.raw("null") };
-        // An address that does not fit its width is written in full.
-        let count = match self.width {
-            PointerWidth::Bits32 if address >> 32 == 0 => 8,
-            PointerWidth::Bits32 => (64 - address.leading_zeros() as usize).div_ceil(4),
-            PointerWidth::Bits64 => 16,
-        };
         let mut text = *b"\"0x0000000000000000\"";
-        for (place, digit) in text[3..3 + count].iter_mut().enumerate() {
-            let nibble = address >> (4 * (count - 1 - place)) & 0xf;
-            *digit = DIGITS[nibble as usize];
-        }
-        text[3 + count] = b'"';
-        self.line.extend_from_slice(&text[..4 + count]);
+        text[3..11].copy_from_slice(&hex_digits((address >> 32) as u32));
+        text[11..19].copy_from_slice(&hex_digits(address as u32));
+        // An address that does not fit its width is written in full.
+        let zeros = match self.width {
+            PointerWidth::Bits32 => (address.leading_zeros() as usize / 4).min(8),
+            PointerWidth::Bits64 => 0,
+        };
+        text.copy_within(..3, zeros);
+        self.line.extend_from_slice(&text[zeros..]);
     }
 
     #[inline]
@@ -214,8 +226,32 @@ impl<'n, 'a> RegionLines<'n, 'a> {
     }
 }
 
+/// Eight hexadecimal digits, all at once: each half of a byte gets a byte of
+/// its own, then `0`, or `a` less ten, is added to each.
+#[inline]
+fn hex_digits(number: u32) -> [u8; 8] {
+    let mut spread = u64::from(number);
+    spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (spread + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    (spread + 0x3030_3030_3030_3030 + letters * 0x27).to_be_bytes()
+}
+
 /// What JSON does not allow in a string.
 #[inline]
 fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_digits() {
+        for number in [0, 1, 0x9abc_def0, 0xffff_ffff, 0x0123_4567] {
+            assert_eq!(hex_digits(number), format!("{number:08x}").as_bytes());
+        }
+    }
 }

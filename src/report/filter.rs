@@ -29,7 +29,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether a row is shown. An allocation is when one of its pieces is.
+    /// Whether a row is shown. An allocation is when one of the pieces is that
+    /// are kept of it.
     pub fn shows(&self, names: &Names<'_>, row: &Row) -> bool {
         row.range.size() >= self.min_size
             && (self.meets(names, row) || row.parts.iter().any(|part| self.meets(names, part)))

@@ -16,6 +16,8 @@ pub struct ImagesReport<'a> {
     pub dump: DumpView<'a>,
     /// Those of the module list in its order, then those that it lacks.
     pub images: Vec<ImageView<'a>>,
+    /// PE files in memory that are not images: mapped as data, or by hand.
+    pub not_images: Vec<NotImageView<'a>>,
     /// Modules that were there once.
     pub unloaded: Vec<UnloadedView<'a>>,
 }
@@ -66,6 +68,23 @@ pub struct SectionView {
     pub protect: Option<String>,
 }
 
+/// A PE file in memory that the image loader did not load.
+#[derive(Clone, Debug, Serialize)]
+pub struct NotImageView<'a> {
+    /// Where it is.
+    pub base: Hex,
+    /// Bytes of its allocation.
+    pub size: u64,
+    /// `mapped`: a view of the file; `private`: executable memory, as manual
+    /// mapping makes.
+    #[serde(rename = "type")]
+    pub memory_type: &'static str,
+    /// What it calls itself.
+    pub name: Option<Cow<'a, str>>,
+    /// TimeDateStamp.
+    pub timestamp: u32,
+}
+
 /// A module that was unloaded.
 #[derive(Clone, Debug, Serialize)]
 pub struct UnloadedView<'a> {
@@ -89,6 +108,18 @@ impl<'a> ImagesReport<'a> {
             schema_version: SCHEMA_VERSION,
             dump: DumpView::of(input),
             images: analysis.evidence.images.iter().map(|image| view(input, image)).collect(),
+            not_images: analysis
+                .evidence
+                .data_images
+                .iter()
+                .map(|image| NotImageView {
+                    base: input.hex(image.range.start()),
+                    size: image.range.size(),
+                    memory_type: image.memory_type.as_str(),
+                    name: (!image.name.is_empty()).then(|| input.text(&image.name)),
+                    timestamp: image.header.timestamp,
+                })
+                .collect(),
             unloaded: analysis
                 .dump
                 .unloaded_modules

@@ -27,7 +27,7 @@ pub use explain::{
 };
 pub use filter::{Filter, ProtectionIs};
 pub use heaps::{HeapView, HeapsReport, PartView};
-pub use images::{ImageView, ImagesReport, SectionView, UnloadedView};
+pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
 pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
 pub use rules::{RuleView, RulesReport};
 pub use stacks::{StackView, StacksReport};
@@ -90,20 +90,6 @@ impl<'a> Input<'a> {
     /// An address of this dump.
     pub fn hex(&self, address: u64) -> Hex {
         Hex { address, width: self.analysis.dump.system.width }
-    }
-
-    /// `module+0x12` for an address in an image; `None` elsewhere.
-    pub fn in_module(&self, address: u64) -> Option<String> {
-        let images = &self.analysis.evidence.images;
-        let image = images.iter().find(|image| image.range.contains(address))?;
-        let name = image.path.rsplit(['\\', '/']).next().filter(|name| !name.is_empty())?;
-        let offset = address - image.range.start();
-        Some(self.owned(format!("{name}+{offset:#x}")))
-    }
-
-    /// The id of a thread by its place in the thread list.
-    pub fn thread_id(&self, thread: u32) -> Option<u32> {
-        self.analysis.dump.threads.get(thread as usize).map(|thread| thread.id)
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Row {
     pub blocks: u64,
     /// The pieces of an allocation, when there are several; else empty.
     pub parts: Vec<Row>,
+    /// How many more there are.
+    pub more_parts: u64,
 }
 
 /// The pieces of an analysis as rows.
@@ -86,9 +88,18 @@ impl Iterator for Pieces<'_> {
         let captured = self.captured_bytes(piece.range);
         let Piece { range, region, kind, confidence, .. } = piece;
         let committed = if region.state == State::Commit { range.size() } else { 0 };
-        let blocks = 1;
-        let parts = Vec::new();
-        Some(Row { range, region, kind, confidence, standing, captured, committed, blocks, parts })
+        Some(Row {
+            range,
+            region,
+            kind,
+            confidence,
+            standing,
+            captured,
+            committed,
+            blocks: 1,
+            parts: Vec::new(),
+            more_parts: 0,
+        })
     }
 }
 
@@ -96,69 +107,96 @@ impl Iterator for Pieces<'_> {
 pub fn rows<'a>(input: &Input<'a>, by: By) -> Box<dyn Iterator<Item = Row> + 'a> {
     match by {
         By::Piece => Box::new(Pieces::of(input)),
-        By::Region => Box::new(grouped(Pieces::of(input), |row, next| {
-            row.region.range == next.region.range && row.region.origin == next.region.origin
+        By::Region => Box::new(grouped(Pieces::of(input), 0, |region, next| {
+            region.range == next.range && region.origin == next.origin
         })),
-        By::Allocation => Box::new(grouped(Pieces::of(input), |row, next| {
-            let base = row.region.allocation_base;
-            base.is_some() && base == next.region.allocation_base
+        By::Allocation => Box::new(grouped(Pieces::of(input), PARTS, |region, next| {
+            region.allocation_base.is_some() && region.allocation_base == next.allocation_base
         })),
     }
 }
 
-/// Joins neighbours that belong together.
+/// Pieces of one allocation that are kept for listing.
+const PARTS: usize = 10_000;
+
+/// Joins neighbours that belong together, keeping up to `keep` of each group.
 fn grouped<'a>(
     pieces: impl Iterator<Item = Row> + 'a,
-    together: fn(&Row, &Row) -> bool,
+    keep: usize,
+    together: fn(&Region, &Region) -> bool,
 ) -> impl Iterator<Item = Row> + 'a {
     let mut pieces = pieces.peekable();
     std::iter::from_fn(move || {
-        let mut parts = vec![pieces.next()?];
-        while let Some(next) =
-            pieces.next_if(|next| parts.last().is_some_and(|last| together(last, next)))
-        {
-            parts.push(next);
+        let first = pieces.next()?;
+        let mut last = first.region;
+        let mut group = Group::of(first, keep);
+        while let Some(next) = pieces.next_if(|next| together(&last, &next.region)) {
+            last = next.region;
+            group.add(next, keep);
         }
-        join(parts)
+        group.finish()
     })
 }
 
-/// One row of several: the kind that has most bytes, the claims of its
-/// largest piece, and of the facts those that all share.
-fn join(parts: Vec<Row>) -> Option<Row> {
-    let mut sums = [0_u64; RegionKind::ALL.len()];
-    for part in &parts {
-        let sum = &mut sums[part.kind.index()];
-        *sum = sum.saturating_add(part.range.size());
+/// Pieces that become one row: of the facts those that all share, and of each
+/// kind its largest piece.
+struct Group {
+    row: Row,
+    /// Bytes and the largest piece.
+    kinds: [(u64, Option<Row>); RegionKind::ALL.len()],
+    last_region: AddressRange,
+}
+
+impl Group {
+    fn of(first: Row, keep: usize) -> Group {
+        let mut kinds = [const { (0, None) }; RegionKind::ALL.len()];
+        kinds[first.kind.index()] = (first.range.size(), Some(first.clone()));
+        let mut row = first.clone();
+        row.parts.extend((keep > 0).then_some(first));
+        Group { last_region: row.region.range, row, kinds }
     }
-    let kind = RegionKind::ALL.into_iter().rev().max_by_key(|kind| sums[kind.index()])?;
-    let of_kind = parts.iter().filter(|part| part.kind == kind);
-    let largest = of_kind.max_by_key(|part| part.range.size())?;
-    let (first, last) = (parts.first()?, parts.last()?);
-    let shared = |fact: fn(&Region) -> Protection| {
-        let value = fact(&first.region);
-        if parts.iter().all(|part| fact(&part.region) == value) { value } else { Protection(0) }
-    };
-    let range = AddressRange::spanning(first.range.start(), last.range.last())?;
-    let committed = parts.iter().map(|part| part.committed).sum();
-    let region = Region {
-        range,
-        state: if committed > 0 { State::Commit } else { first.region.state },
-        protect: shared(|region| region.protect),
-        allocation_protect: shared(|region| region.allocation_protect),
-        ..first.region
-    };
-    Some(Row {
-        range,
-        region,
-        kind,
-        confidence: largest.confidence,
-        standing: largest.standing.clone(),
-        captured: parts.iter().map(|part| part.captured).sum(),
-        committed,
-        blocks: parts.chunk_by(|a, b| a.region.range == b.region.range).count() as u64,
-        parts: if parts.len() > 1 { parts } else { Vec::new() },
-    })
+
+    fn add(&mut self, part: Row, keep: usize) {
+        let row = &mut self.row;
+        row.range =
+            AddressRange::spanning(row.range.start(), part.range.last()).unwrap_or(row.range);
+        row.captured = row.captured.saturating_add(part.captured);
+        row.committed = row.committed.saturating_add(part.committed);
+        if part.region.range != self.last_region {
+            row.blocks += 1;
+            self.last_region = part.region.range;
+        }
+        let shared = |own: Protection, other| if own == other { own } else { Protection(0) };
+        row.region.protect = shared(row.region.protect, part.region.protect);
+        row.region.allocation_protect =
+            shared(row.region.allocation_protect, part.region.allocation_protect);
+        let (bytes, largest) = &mut self.kinds[part.kind.index()];
+        *bytes = bytes.saturating_add(part.range.size());
+        if largest.as_ref().is_none_or(|largest| largest.range.size() < part.range.size()) {
+            *largest = Some(part.clone());
+        }
+        if row.parts.len() < keep {
+            row.parts.push(part);
+        } else if keep > 0 {
+            row.more_parts += 1;
+        }
+    }
+
+    fn finish(self) -> Option<Row> {
+        let Group { mut row, kinds, .. } = self;
+        let (_, largest) = kinds.into_iter().rev().max_by_key(|(bytes, _)| *bytes)?;
+        let largest = largest?;
+        (row.kind, row.confidence) = (largest.kind, largest.confidence);
+        row.standing = largest.standing;
+        row.region.range = row.range;
+        if row.committed > 0 {
+            row.region.state = State::Commit;
+        }
+        if row.parts.len() == 1 {
+            row.parts.clear();
+        }
+        Some(row)
+    }
 }
 
 /// Finds the words for rows in the tables of an analysis.
@@ -276,7 +314,7 @@ impl<'a> Names<'a> {
 const GAP: &str = "no record";
 
 /// The base layer: evidence that every row has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Base {
     /// Which list has the region.
     pub source: EvidenceSource,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::{DumpView, Hex, Input, SCHEMA_VERSION};
+use crate::evidence::images::Image;
 use crate::evidence::stacks::Stack;
 
 /// The document of `stacks`.
@@ -56,16 +57,17 @@ pub struct StackView<'a> {
 impl<'a> StacksReport<'a> {
     /// The document for one analysis.
     pub fn of(input: &Input<'a>) -> StacksReport<'a> {
-        let stacks = &input.analysis.evidence.stacks;
+        let evidence = &input.analysis.evidence;
+        let places = Places::of(&evidence.images);
         StacksReport {
             schema_version: SCHEMA_VERSION,
             dump: DumpView::of(input),
-            stacks: stacks.iter().map(|stack| view(input, stack)).collect(),
+            stacks: evidence.stacks.iter().map(|stack| view(input, stack, &places)).collect(),
         }
     }
 }
 
-fn view<'a>(input: &Input<'a>, stack: &Stack) -> StackView<'a> {
+fn view<'a>(input: &Input<'a>, stack: &Stack, places: &Places<'_>) -> StackView<'a> {
     let thread = stack.thread.and_then(|at| input.analysis.dump.threads.get(at as usize));
     let info = thread.and_then(|thread| thread.info);
     let start = info.map(|info| info.start_address).filter(|address| *address != 0);
@@ -83,7 +85,26 @@ fn view<'a>(input: &Input<'a>, stack: &Stack) -> StackView<'a> {
         used: stack.used,
         stack_pointer: stack.stack_pointer.map(|pointer| input.hex(pointer)),
         start_address: start.map(|address| input.hex(address)),
-        start: start.and_then(|address| input.in_module(address)),
+        start: start.and_then(|address| places.name(address)).map(|name| input.owned(name)),
         confidence: stack.confidence.as_str(),
+    }
+}
+
+/// The images by address: there can be many threads and many images.
+struct Places<'a>(Vec<&'a Image>);
+
+impl<'a> Places<'a> {
+    fn of(images: &'a [Image]) -> Places<'a> {
+        let mut images: Vec<&Image> = images.iter().collect();
+        images.sort_by_key(|image| image.range.start());
+        Places(images)
+    }
+
+    /// `module+0x12`, of the image that begins nearest below the address.
+    fn name(&self, address: u64) -> Option<String> {
+        let after = self.0.partition_point(|image| image.range.start() <= address);
+        let image = self.0.get(after.checked_sub(1)?)?;
+        let inside = image.range.contains(address) && !image.name().is_empty();
+        inside.then(|| format!("{}+{:#x}", image.name(), address - image.range.start()))
     }
 }

@@ -273,13 +273,10 @@ impl<'m> Fold<'m> {
         if record.is_free() {
             return self.add_free_record(range, captured);
         }
-        let (kind, private) = if record.is_image() {
-            (RegionKind::Image, Protection(record.protect).is_writable())
-        } else if record.is_mapped() {
-            (RegionKind::Mapped, false)
-        } else {
-            (RegionKind::Private, true)
-        };
+        let (image, mapped) = (record.is_image(), record.is_mapped());
+        let view = if mapped { RegionKind::Mapped } else { RegionKind::Private };
+        let kind = if image { RegionKind::Image } else { view };
+        let private = !mapped & (!image | Protection(record.protect).is_writable());
         let committed = if record.is_committed() { size } else { 0 };
         if committed > 0 || self.strip.scale == Scale::Linear {
             self.strip.add(kind.index(), size);

@@ -11,7 +11,7 @@ use super::{Handle, Heap, HeapType, nt, nt_layout, segment_layout, wine_layout};
 use crate::dump::bytes::u32_at;
 use crate::dump::{CapturedRange, Dump, PointerWidth};
 use crate::evidence::{Confidence, EvidenceSource};
-use crate::map::{AllocationRun, MemoryType, RegionMap, State};
+use crate::map::{MemoryType, Region, RegionMap, State};
 
 /// Allocations looked into that have a reserved part, as the heaps and the
 /// segments of Windows 8 and later do.
@@ -19,6 +19,8 @@ const PARTLY_RESERVED: usize = 20_000;
 /// Allocations looked into that are committed from end to end, as the chunks
 /// of other allocators are, in their thousands.
 const ALL_COMMITTED: usize = 2_000;
+/// Captured runs, and regions of one run, that are looked up.
+const LOOKED_UP: usize = 100_000;
 /// A heap reserves no less than an allocation granule.
 const SMALLEST: u64 = 0x1_0000;
 /// Heaps found this way.
@@ -30,7 +32,6 @@ const FOUND: usize = 256;
 pub(super) fn find(
     context: &mut Context<'_, '_>,
     dump: &Dump<'_>,
-    starts: &[u64],
     whole: bool,
     heaps: &mut Vec<Heap>,
 ) {
@@ -40,8 +41,8 @@ pub(super) fn find(
     if whole && !heaps.is_empty() && heaps.iter().all(|heap| heap.complete && several(heap)) {
         return;
     }
-    let starts: Vec<u64> =
-        starts.iter().copied().filter(|start| has_signature(dump, *start)).collect();
+    let starts = candidates(context.map, dump.captured.ranges());
+    let starts: Vec<u64> = starts.into_iter().filter(|start| has_signature(dump, *start)).collect();
     let widths: &[PointerWidth] = match dump.system.width {
         PointerWidth::Bits32 => &[PointerWidth::Bits32],
         PointerWidth::Bits64 => &[PointerWidth::Bits64, PointerWidth::Bits32],
@@ -66,56 +67,43 @@ pub(super) fn find(
     }
 }
 
-/// Captured starts of allocations that a heap can be in.
-#[derive(Debug, Default)]
-pub(in crate::evidence) struct Candidates {
-    reserved: Vec<u64>,
-    committed: Vec<u64>,
-}
-
-impl Candidates {
-    /// `captured` are the runs that do not end below the allocations so far.
-    #[inline]
-    pub(in crate::evidence) fn look(
-        &mut self,
-        run: &AllocationRun,
-        captured: &mut &[CapturedRange],
-    ) {
-        let start = run.base;
-        while captured.first().is_some_and(|first| first.range.last() < start) {
-            *captured = captured.get(1..).unwrap_or(&[]);
-        }
-        if captured.first().is_some_and(|first| first.range.contains(start)) && can_begin_heap(run)
-        {
-            let (list, limit) = match run.reserved {
-                true => (&mut self.reserved, PARTLY_RESERVED),
-                false => (&mut self.committed, ALL_COMMITTED),
-            };
-            if list.len() < limit {
-                list.push(start);
-            }
-        }
-    }
-
-    /// Those with reserved parts first. A map that knows no allocations has
-    /// the starts of captured pages instead.
-    pub(super) fn starts(&self, map: &RegionMap<'_>, captured: &[CapturedRange]) -> Vec<u64> {
-        if map.knows_free() {
-            return self.reserved.iter().chain(&self.committed).copied().collect();
-        }
+/// Captured starts of allocations that a heap can be in, those with reserved
+/// parts first. A map that knows no allocations has the starts of captured
+/// pages instead.
+fn candidates(map: &RegionMap<'_>, captured: &[CapturedRange]) -> Vec<u64> {
+    if !map.knows_free() {
         let starts = captured.iter().map(|run| run.range.start());
-        starts.filter(|start| start.is_multiple_of(PAGE)).take(PARTLY_RESERVED).collect()
+        return starts.filter(|start| start.is_multiple_of(PAGE)).take(PARTLY_RESERVED).collect();
     }
+    let (mut reserved, mut committed) = (Vec::new(), Vec::new());
+    for region in captured.iter().take(LOOKED_UP).flat_map(|run| {
+        let regions = map.regions_in(run.range).take(LOOKED_UP);
+        regions.filter(|region| run.range.contains(region.range.start()))
+    }) {
+        let next = region.range.last().checked_add(1).and_then(|next| map.find(next));
+        let next = next.filter(|next| next.allocation_base == region.allocation_base);
+        let partly = next.is_some_and(|next| next.state == State::Reserve);
+        let (list, limit) = match partly {
+            true => (&mut reserved, PARTLY_RESERVED),
+            false => (&mut committed, ALL_COMMITTED),
+        };
+        if list.len() < limit && can_begin_heap(&region, next.as_ref()) {
+            list.push(region.range.start());
+        }
+    }
+    reserved.append(&mut committed);
+    reserved
 }
 
-#[inline]
-fn can_begin_heap(run: &AllocationRun) -> bool {
-    run.is_whole()
-        && run.state == State::Commit
-        && matches!(run.memory_type, Some(MemoryType::Private | MemoryType::Mapped))
-        && run.protect.is_writable()
-        && !run.protect.is_guard()
-        && run.range().size() >= SMALLEST
+/// `next` is the region behind it in the same allocation.
+fn can_begin_heap(region: &Region, next: Option<&Region>) -> bool {
+    let size = next.map_or(0, |next| next.range.size()).saturating_add(region.range.size());
+    region.state == State::Commit
+        && region.allocation_base == Some(region.range.start())
+        && matches!(region.memory_type, Some(MemoryType::Private | MemoryType::Mapped))
+        && region.protect.is_writable()
+        && !region.protect.is_guard()
+        && size >= SMALLEST
 }
 
 /// One small read: whether a signature stands where a header has one.

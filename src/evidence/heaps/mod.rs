@@ -5,7 +5,7 @@
 //! Nothing here reads a heap's entries, and nothing is believed because of a
 //! build number: a layout table is used when the heap itself agrees with it.
 
-pub(super) mod by_signature;
+mod by_signature;
 mod context;
 mod list;
 mod listed;
@@ -22,7 +22,6 @@ mod wine_layout;
 #[cfg(test)]
 mod tests;
 
-use super::survey::Survey;
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
 use crate::addr::AddressRange;
 use crate::dump::{Dump, Platform, PointerWidth};
@@ -166,12 +165,7 @@ struct Handle {
     page_heap: bool,
 }
 
-pub(super) fn gather(
-    dump: &Dump<'_>,
-    map: &RegionMap<'_>,
-    survey: &Survey,
-    evidence: &mut Evidence,
-) {
+pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Evidence) {
     let windows = dump.system.platform == Platform::Windows;
     let pebs = &evidence.environment.pebs;
     if dump.limits.depth < Depth::Headers || (!windows && pebs.is_empty()) {
@@ -186,8 +180,7 @@ pub(super) fn gather(
             heap.problem(words);
         }
     }
-    let starts = survey.heaps.starts(map, dump.captured.ranges());
-    by_signature::find(&mut context, dump, &starts, listed.whole, &mut heaps);
+    by_signature::find(&mut context, dump, listed.whole, &mut heaps);
     for (index, heap) in (0_u32..).zip(heaps.iter_mut()) {
         heap.sum_up();
         evidence.claims.extend(heap.parts.iter().map(|part| claim(heap, index, part)));

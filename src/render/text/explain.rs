@@ -140,10 +140,9 @@ fn claim_line(claim: &ClaimView<'_>) -> String {
 }
 
 fn neighbour(piece: &Neighbour<'_>) -> String {
-    let mut line =
-        format!("{}, {}, {}, {}", short(piece.base), size(piece.size), piece.state, piece.kind);
-    for text in [&piece.usage, &piece.name].into_iter().flatten() {
-        line.push_str(&format!(", {text}"));
-    }
-    line
+    let state = if piece.state == piece.kind { "" } else { piece.state };
+    let mut parts = vec![short(piece.base), size(piece.size), state.into(), piece.kind.into()];
+    parts.extend([&piece.usage, &piece.name].into_iter().flatten().map(|text| text.to_string()));
+    parts.retain(|part| !part.is_empty());
+    parts.join(", ")
 }

@@ -30,6 +30,10 @@ pub fn row(names: &Names<'_>, row: &Row, paint: Paint) -> String {
     for part in &row.parts {
         out.push_str(&line(names, part, "  ", paint));
     }
+    if row.more_parts > 0 {
+        let more = crate::render::number::count(row.more_parts, "more piece");
+        out.push_str(&format!("  and {more}\n"));
+    }
     out
 }
 
@@ -87,7 +91,10 @@ fn address_width(names: &Names<'_>) -> usize {
 /// `RW`, `reserve`, `free`.
 fn access(row: &Row) -> Cow<'static, str> {
     match row.region.state {
-        State::Commit if row.region.protect.0 == 0 && !row.parts.is_empty() => "mixed".into(),
+        State::Commit if row.region.protect.0 == 0 && row.range.size() > row.committed => {
+            "mixed".into()
+        }
+        State::Commit if row.region.protect.0 == 0 && row.blocks > 1 => "mixed".into(),
         State::Commit => ProtectionIs::short(row.region.protect).into(),
         State::Reserve => "reserve".into(),
         State::Free => "free".into(),

@@ -37,6 +37,10 @@ pub fn images(report: &ImagesReport<'_>, rows: ImageRows, paint: Paint) -> Strin
         line.push_str(&format!(", {unlisted} of them not in the module list"));
     }
     out.push_str(&format!("{}\n", paint.paint(DIM, &line)));
+    if !report.not_images.is_empty() {
+        out.push('\n');
+        out.push_str(&tables::not_images(report).text(paint, WIDTH));
+    }
     if !report.unloaded.is_empty() {
         out.push('\n');
         out.push_str(&tables::unloaded(report).text(paint, WIDTH));

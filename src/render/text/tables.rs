@@ -80,6 +80,18 @@ fn remark(image: &ImageView<'_>) -> &'static str {
     }
 }
 
+/// PE files in memory that are not images.
+pub(super) fn not_images(report: &ImagesReport<'_>) -> Table {
+    let mut table =
+        Table::new([words("PE, not loaded"), numbers("Size"), words("Type"), words("Name")]);
+    for image in &report.not_images {
+        let name = image.name.as_deref().unwrap_or("?").to_owned();
+        let row = [short(image.base), size(image.size), image.memory_type.into(), name];
+        table.rows.push(row.map(Cell::from).into());
+    }
+    table
+}
+
 /// The modules that were there once.
 pub(super) fn unloaded(report: &ImagesReport<'_>) -> Table {
     let mut table = Table::new([words("Unloaded"), numbers("Size"), words("Path")]);
