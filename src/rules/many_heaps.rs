@@ -42,19 +42,18 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{finding, findings};
-    use crate::synth::DumpBuilder;
+    use crate::rules::testing::{findings, findings_with};
     use crate::synth::heap::Heap;
     use crate::synth::windows::{Capture, Process};
 
-    fn dump(heaps: u32) -> DumpBuilder {
-        let add = |process: Process, _| process.heap(Heap::new());
-        (1..heaps).fold(Process::x64(), add).lay_out().dump(Capture::Small)
-    }
-
     #[test]
-    fn a_hundred_heaps() {
-        assert!(finding("many-heaps", &dump(100)).message.starts_with("100 heaps"));
-        assert!(findings("many-heaps", &dump(20)).is_empty());
+    fn heaps_are_counted() {
+        let process = Process::x64().heap(Heap::new()).heap(Heap::new());
+        let dump = process.lay_out().dump(Capture::Small);
+        let found = findings_with("many-heaps", &dump, &[("heaps", 3)]);
+        assert_eq!(found[0].message, "3 heaps, 3 MiB in all");
+        assert_eq!(found[0].details, ["the PEB counts 3"]);
+        assert!(findings_with("many-heaps", &dump, &[("heaps", 4)]).is_empty());
+        assert!(findings("many-heaps", &dump).is_empty());
     }
 }

@@ -88,7 +88,8 @@ mod tests {
 
     fn layout(listing: Listing) -> Layout {
         let mut process = Process::x64();
-        process.images.push(ImagePlan { listing, ..ImagePlan::x64(r"C:\hidden.dll") });
+        // Threads run in the last image.
+        process.images.insert(1, ImagePlan { listing, ..ImagePlan::x64(r"C:\hidden.dll") });
         process.lay_out()
     }
 
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn code_that_runs_in_it_is_a_warning() {
         let layout = layout(Listing::Unlisted);
-        let base = layout.images.last().unwrap().module.base;
+        let base = layout.images[1].module.base;
         let mut dump = layout.dump(Capture::Small);
         for info in dump.thread_infos.as_mut().unwrap() {
             info.start_address = base + 0x1000;
