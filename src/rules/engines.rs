@@ -46,11 +46,19 @@ const ENGINES: [&str; 37] = [
     "libclrjit",
 ];
 
-/// The first module of such a run-time.
+/// The first module of such a run-time. A .NET program in a single file has
+/// its run-time in the program.
 pub(super) fn engine<'a>(facts: Facts<'a>) -> Option<&'a str> {
+    let managed = facts.evidence.managed.iter().flat_map(|managed| &managed.runtimes);
+    let runtimes = managed.map(|runtime| name_of(&runtime.path));
     let names = facts.dump.modules.modules.iter().map(|module| module.name());
     let images = facts.evidence.images.iter().map(|image| image.name());
-    names.chain(images).find(|name| is_engine(name))
+    let by_name = names.chain(images).filter(|name| is_engine(name));
+    runtimes.chain(by_name).next()
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit(['\\', '/']).next().unwrap_or(path)
 }
 
 fn is_engine(name: &str) -> bool {

@@ -50,12 +50,11 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     let mut largest = private.clone();
     largest.sort_by_key(|one| (std::cmp::Reverse(one.executable), one.range.start()));
     let lines = largest.iter().map(|one| {
-        format!(
-            "{} at {:#x}, {} of it writable",
-            human(one.executable),
-            one.range.start(),
-            human(one.writable)
-        )
+        let place = format!("{} at {:#x}", human(one.executable), one.range.start());
+        match one.writable {
+            0 => place,
+            writable => format!("{place}, {} of it writable", human(writable)),
+        }
     });
     let mut details = some_of(lines, NAMED);
     details.push(match engine {
@@ -65,6 +64,15 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
         }
         None => "no module of a known run-time that makes code is loaded".into(),
     });
+    let places = count(private.len() as u64, "allocation");
+    let message = match writable {
+        0 => format!("{} of private memory can run, in {places}", human(size)),
+        writable => format!(
+            "{} of private memory can run, in {places}; {} of it can be written too",
+            human(size),
+            human(writable)
+        ),
+    };
     vec![Finding {
         severity,
         details,
@@ -75,12 +83,7 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
             ("writable", writable),
         ],
         next: "see what an allocation begins with: dumpmap explain DUMP ADDRESS".into(),
-        ..RULE.finding(format!(
-            "{} of private memory can run, {} of it can be written too, in {}",
-            human(size),
-            human(writable),
-            count(private.len() as u64, "allocation")
-        ))
+        ..RULE.finding(message)
     }]
 }
 

@@ -19,7 +19,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(facts: Facts<'_>) -> Vec<Finding> {
-    let mut by_identity: HashMap<(String, u32, u32), Vec<&Image>> = HashMap::new();
+    let mut by_identity: HashMap<(String, u32, u32, u16), Vec<&Image>> = HashMap::new();
     let modules = &facts.dump.modules.modules;
     for image in facts.evidence.images.iter().filter(|image| image.mapped) {
         let module = image.module.and_then(|at| modules.get(at as usize));
@@ -30,7 +30,9 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
         };
         if !image.name().is_empty() && timestamp != 0 {
             let name = image.name().to_lowercase();
-            by_identity.entry((name, timestamp, size)).or_default().push(image);
+            // A WOW64 process has both ntdll.dll.
+            let machine = image.header.map_or(0, |header| header.machine);
+            by_identity.entry((name, timestamp, size, machine)).or_default().push(image);
         }
     }
     let mut doubles: Vec<Vec<&Image>> =

@@ -3,7 +3,7 @@
 
 use super::common::{count, is_filtered, is_windows, some_of};
 use super::{Facts, Finding, Rule, Severity};
-use crate::dump::Module;
+use crate::dump::{Module, PointerWidth};
 use crate::evidence::images::{Image, PeFacts};
 
 pub(super) const RULE: Rule = Rule {
@@ -25,7 +25,8 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     let modules = &facts.dump.modules.modules;
     let mismatch = |image: &Image| {
         let module = modules.get(image.module? as usize)?;
-        let fields = differing(module, &image.header?);
+        let header = image.header.filter(|header| is_of_width(facts, header))?;
+        let fields = differing(module, &header);
         (!fields.is_empty())
             .then(|| (image.range, format!("{}: {}", image.name(), fields.join(", "))))
     };
@@ -46,6 +47,16 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
             ),
         })
     }]
+}
+
+/// Not the 32-bit modules of a 64-bit dump: a 64-bit dbghelp reads the file
+/// on disk, and gets the one of the same name in System32. Seen in a dump of
+/// Windows 7 with api-ms-win-core-synch-l1-2-0.dll.
+fn is_of_width(facts: Facts<'_>, header: &PeFacts) -> bool {
+    const I386: u16 = 0x14c;
+    const ARM_NT: u16 = 0x1c4;
+    let narrow = matches!(header.machine, I386 | ARM_NT);
+    narrow == (facts.map.width == PointerWidth::Bits32)
 }
 
 /// The fields that both have and that differ. 0 is a field that a writer did
