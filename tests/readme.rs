@@ -4,6 +4,8 @@
 //!
 //! `DUMPMAP_WRITE_README=1 cargo test --test readme` writes the blocks anew.
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -66,7 +68,7 @@ fn refreshed(page: &str) -> String {
 #[test]
 fn console_blocks_are_real_output() {
     if !Path::new(ROOT).join("fixtures/scenarios").is_dir() {
-        eprintln!("skipped: no fixtures/scenarios, the package leaves them out");
+        support::skip("no fixtures/scenarios: the package leaves them out");
         return;
     }
     let write = std::env::var_os("DUMPMAP_WRITE_README").is_some();
