@@ -5,45 +5,38 @@ use super::Facts;
 use crate::addr::AddressRange;
 
 /// Modules of run-times that compile while they run, or that host one. File
-/// names without their extension and version, in lower case.
-const ENGINES: [&str; 37] = [
-    "clr",
-    "coreclr",
-    "mscorwks",
-    "mscorsvr",
-    "clrjit",
-    "mono",
-    "monosgen",
-    "mono-2.0-bdwgc",
-    "jvm",
-    "jscript9",
+/// names without `lib`, extension and what follows a hyphen, in lower case,
+/// sorted.
+const ENGINES: [&str; 29] = [
+    "cef",
     "chakra",
     "chakracore",
-    "v8",
-    "node",
-    "electron",
-    "libcef",
     "chrome",
     "chrome_elf",
-    "msedge",
     "chromium",
-    "xul",
-    "mozjs",
+    "clr",
+    "clrjit",
+    "coreclr",
+    "electron",
     "javascriptcore",
-    "libjavascriptcoregtk",
-    "libwebkit2gtk",
+    "javascriptcoregtk",
+    "jscript9",
+    "jvm",
+    "lua51",
+    "luajit",
+    "mono",
+    "monosgen",
+    "mozjs",
+    "mscorsvr",
+    "mscorwks",
+    "msedge",
+    "node",
+    "pypy",
     "qt5webenginecore",
     "qt6webenginecore",
-    "luajit",
-    "lua51",
-    "pypy",
-    "libpypy",
-    "libv8",
-    "libnode",
-    "libxul",
-    "libcoreclr",
-    "libjvm",
-    "libclrjit",
+    "v8",
+    "webkit2gtk",
+    "xul",
 ];
 
 /// The first module of such a run-time. A .NET program in a single file has
@@ -51,10 +44,8 @@ const ENGINES: [&str; 37] = [
 pub(super) fn engine<'a>(facts: Facts<'a>) -> Option<&'a str> {
     let managed = facts.evidence.managed.iter().flat_map(|managed| &managed.runtimes);
     let runtimes = managed.map(|runtime| name_of(&runtime.path));
-    let names = facts.dump.modules.modules.iter().map(|module| module.name());
     let images = facts.evidence.images.iter().map(|image| image.name());
-    let by_name = names.chain(images).filter(|name| is_engine(name));
-    runtimes.chain(by_name).next()
+    runtimes.chain(images.filter(|name| is_engine(name))).next()
 }
 
 fn name_of(path: &str) -> &str {
@@ -65,12 +56,9 @@ fn is_engine(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let stem = lower.split(".so").next().unwrap_or(&lower);
     let stem = stem.strip_suffix(".dll").or_else(|| stem.strip_suffix(".exe")).unwrap_or(stem);
-    // `mozjs-102`, `libmonosgen-2.0`: what follows a hyphen is a version.
-    let versioned = |engine: &&str| {
-        let rest = stem.strip_prefix("lib").unwrap_or(stem).strip_prefix(*engine);
-        rest.is_some_and(|rest| rest.starts_with('-'))
-    };
-    ENGINES.contains(&stem) || ENGINES.iter().any(|engine| versioned(&engine))
+    let stem = stem.split('-').next().unwrap_or(stem);
+    let stem = stem.strip_prefix("lib").unwrap_or(stem);
+    ENGINES.binary_search(&stem).is_ok()
 }
 
 /// Code that its maker told the system of: the function tables of stream 13.
@@ -107,6 +95,7 @@ mod tests {
 
     #[test]
     fn names_of_run_times() {
+        assert!(super::ENGINES.is_sorted());
         for name in [
             "clr.dll",
             "CoreCLR.dll",

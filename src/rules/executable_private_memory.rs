@@ -76,7 +76,7 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     vec![Finding {
         severity,
         details,
-        ranges: largest.iter().map(|one| one.range).collect(),
+        ranges: largest.iter().take(super::RANGES).map(|one| one.range).collect(),
         numbers: vec![
             ("allocations", private.len() as u64),
             ("executable", size),
