@@ -22,12 +22,14 @@
     )
 )]
 
+mod allocators;
 mod claim;
 pub mod environment;
 pub mod heaps;
 pub mod images;
 mod linux;
 pub mod managed;
+mod shapes;
 pub mod stacks;
 mod survey;
 mod system_regions;
@@ -83,6 +85,7 @@ pub fn gather(dump: &Dump<'_>, map: &RegionMap<'_>) -> Evidence {
     stacks::gather(dump, map, &pointers, &survey, &mut evidence);
     heaps::gather(dump, map, &mut evidence);
     managed::gather(dump, map, &mut evidence);
+    allocators::gather(dump, map, &mut evidence);
     linux::gather(dump, map, &mut evidence);
     system_regions::gather(dump, map, &survey, &mut evidence);
     evidence
