@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["batch", "compare", "policy"],
     &["analysis"],
     &["rules"],
+    &["crash"],
     &["totals"],
     &["classify"],
     &["evidence"],
