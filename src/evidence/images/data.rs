@@ -2,8 +2,8 @@
 //! copied into private memory by a loader of its own.
 
 use super::header::{Header, HeaderReader};
-use super::pe::PeHeader;
 use super::names::{self, Place};
+use super::pe::PeHeader;
 use super::{PeFacts, page_up};
 use crate::addr::AddressRange;
 use crate::evidence::{

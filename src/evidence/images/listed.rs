@@ -30,7 +30,8 @@ pub(super) fn gather(
         }
         if let Some(extension) = extent.extension {
             let known = (Confidence::Recorded, EvidenceSource::MemoryInfoList);
-            let detail = Detail::Size("the allocation is larger than SizeOfImage by", extension.size());
+            let detail =
+                Detail::Size("the allocation is larger than SizeOfImage by", extension.size());
             let usage = Use::Named("image extension");
             evidence.claim(image_claim(extension, at, usage, known, detail));
         }

@@ -17,8 +17,8 @@ mod pe;
 mod runs;
 mod unlisted;
 
-pub(super) use maps::is_line_of_image;
 pub use data::{DataImage, DataLayout};
+pub(super) use maps::is_line_of_image;
 
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
 use crate::addr::AddressRange;

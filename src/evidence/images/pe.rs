@@ -96,9 +96,10 @@ fn section(record: &[u8]) -> Option<PeSection> {
 impl PeHeader {
     /// Bytes of the file: the end of the last section's data.
     pub(super) fn file_size(&self) -> u64 {
-        let ends = self.sections.iter().filter(|section| section.raw_size > 0).map(|section| {
-            u64::from(section.raw_offset).saturating_add(section.raw_size.into())
-        });
+        let ends =
+            self.sections.iter().filter(|section| section.raw_size > 0).map(|section| {
+                u64::from(section.raw_offset).saturating_add(section.raw_size.into())
+            });
         ends.max().unwrap_or(0).max(self.size_of_headers.into())
     }
 
@@ -106,7 +107,8 @@ impl PeHeader {
     pub(super) fn file_offset(&self, rva: u32) -> Option<u64> {
         let into = |section: &PeSection| {
             let into = rva.checked_sub(section.address)?;
-            (into < section.raw_size).then(|| u64::from(section.raw_offset).saturating_add(into.into()))
+            (into < section.raw_size)
+                .then(|| u64::from(section.raw_offset).saturating_add(into.into()))
         };
         self.sections.iter().find_map(into)
     }

@@ -66,10 +66,7 @@ mod tests {
         let regions = rows.iter().map(|(start, end, protect)| {
             let range = AddressRange::between(*start, *end).unwrap();
             let state = if *protect == 0 { State::Reserve } else { State::Commit };
-            Region {
-                protect: Protection(*protect),
-                ..Region::bare(range, state, Origin::Captured)
-            }
+            Region { protect: Protection(*protect), ..Region::bare(range, state, Origin::Captured) }
         });
         let part = AddressRange::between(0x1000, 0x9000).unwrap();
         let runs: Vec<_> = runs(regions, part)

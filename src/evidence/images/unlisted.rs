@@ -28,7 +28,8 @@ pub(super) fn gather(
         });
     }
     // The loader's list is a walk; most dumps need none.
-    let loaded = if found.images.is_empty() { HashMap::new() } else { loader_names(dump, evidence) };
+    let loaded =
+        if found.images.is_empty() { HashMap::new() } else { loader_names(dump, evidence) };
     for range in found.images {
         let at = next_row(evidence);
         let known = (Confidence::Recorded, EvidenceSource::MemoryInfoList);
@@ -164,7 +165,8 @@ impl Found {
 
     fn add_candidate(&mut self, run: Run, listed: &[u64]) {
         let named = listed.binary_search(&run.base).is_ok();
-        let range = AddressRange::spanning(run.start, run.last).filter(|range| range.size() >= 0x1000);
+        let range =
+            AddressRange::spanning(run.start, run.last).filter(|range| range.size() >= 0x1000);
         if let Some(range) = range.filter(|_| !named) {
             self.candidates.push(data::Candidate { range, memory_type: run.memory_type });
         }

@@ -76,7 +76,12 @@ fn anonymous(line: &LinuxMap) -> Option<Meaning> {
     if line.shared {
         let usage = Use::Named("anonymous shared memory");
         let confidence = Confidence::Recorded;
-        return Some(Meaning { kind: RegionKind::Shareable, usage, confidence, detail: Detail::None });
+        return Some(Meaning {
+            kind: RegionKind::Shareable,
+            usage,
+            confidence,
+            detail: Detail::None,
+        });
     }
     // Memory without access is set aside for later: an allocator's arena, a
     // guard. Whoever knows more than that is right.
