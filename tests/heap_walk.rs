@@ -202,3 +202,15 @@ fn containers_in_partial_dumps() {
         });
     }
 }
+
+#[test]
+fn segment_heaps() {
+    corpus("mozilla-services__minidump-stackwalk/windows-aarch64.dmp", |scope| {
+        println!("{:x?}", scope.keys);
+        for (index, heap) in scope.heaps.iter().enumerate() {
+            let (sums, blocks) = all_blocks(scope, index);
+            check_blocks(scope, index, &blocks);
+            println!("{:x} {:?} {sums:?}", heap.address, heap.heap_type);
+        }
+    });
+}

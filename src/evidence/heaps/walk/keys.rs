@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::super::context::Context;
-use super::super::{Heap, HeapType};
+use super::super::{Heap, HeapPart, HeapType};
+use super::page_segment::{self, RangeKind};
 use super::user_blocks::{self, UserBlocks};
+use super::{segment_lfh, vs};
+use crate::addr::AddressRange;
 use crate::dump::{Dump, PointerWidth};
 use crate::map::RegionMap;
 
@@ -15,6 +18,14 @@ use crate::map::RegionMap;
 pub struct Keys {
     native: Option<u32>,
     other: Option<u32>,
+    segment: [SegmentKeys; 2],
+}
+
+/// The keys of one ntdll's segment heaps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct SegmentKeys {
+    heap: Option<u64>,
+    low_fragmentation: Option<segment_lfh::Key>,
 }
 
 impl Keys {
@@ -26,6 +37,24 @@ impl Keys {
             PointerWidth::Bits32 => self.other,
         }
     }
+
+    /// HeapKey of the segment heaps; `None` when it was not found.
+    pub fn heap(&self, width: PointerWidth) -> Option<u64> {
+        self.segment_keys(width).heap
+    }
+
+    /// LfhKey of the segment heaps.
+    pub(super) fn segment_lfh(&self, width: PointerWidth) -> Option<segment_lfh::Key> {
+        self.segment_keys(width).low_fragmentation
+    }
+
+    fn segment_keys(&self, width: PointerWidth) -> SegmentKeys {
+        let [native, other] = self.segment;
+        match width {
+            PointerWidth::Bits64 => native,
+            PointerWidth::Bits32 => other,
+        }
+    }
 }
 
 /// Containers asked at most; the key is the one that most agree on.
@@ -35,6 +64,8 @@ pub(super) fn find(dump: &Dump<'_>, map: &RegionMap<'_>, heaps: &[Heap]) -> Keys
     Keys {
         native: of_width(dump, map, heaps, PointerWidth::Bits64),
         other: of_width(dump, map, heaps, PointerWidth::Bits32),
+        segment: [PointerWidth::Bits64, PointerWidth::Bits32]
+            .map(|width| of_segments(dump, map, heaps, width)),
     }
 }
 
@@ -63,6 +94,59 @@ fn of_width(
         }
     }
     vote(&found)
+}
+
+/// The keys of segment heaps: HeapKey from the segments' signatures, of which
+/// the chunks of a subsegment show the right reading; LfhKey from subsegments.
+fn of_segments(
+    dump: &Dump<'_>,
+    map: &RegionMap<'_>,
+    heaps: &[Heap],
+    width: PointerWidth,
+) -> SegmentKeys {
+    /// Subsegments that the key must make sense of.
+    const SUBSEGMENTS: usize = 512;
+    let mut context = Context::new(dump, map);
+    let mut keys = SegmentKeys::default();
+    let mut found = Vec::new();
+    let wanted = |heap: &&Heap| heap.width == width && heap.heap_type == Some(HeapType::Segment);
+    for heap in heaps.iter().filter(wanted) {
+        let layout = page_segment::layout(&mut context, heap.address, width);
+        let Some(layout) = layout.filter(|layout| layout.unit_shift.is_some()) else { continue };
+        for (seg_context, entries) in page_segment::segments(&mut context, layout, heap.address) {
+            for segment in entries.read {
+                if found.len() >= SUBSEGMENTS {
+                    break;
+                }
+                let whole = AddressRange::new(segment, seg_context.segment_size);
+                let own = |part: &HeapPart| whole.is_some_and(|whole| part.range.covers(whole));
+                if !heap.parts.iter().any(own) {
+                    continue;
+                }
+                let candidates =
+                    page_segment::key_candidates(&mut context, segment, seg_context.address, width);
+                let ranges = page_segment::ranges(&mut context, segment, seg_context, width);
+                for range in ranges.unwrap_or_default() {
+                    match range.kind {
+                        RangeKind::VariableSize if keys.heap.is_none() => {
+                            let subsegment = vs::subsegment(&mut context, range.bytes, width);
+                            let Ok(subsegment) = subsegment else { continue };
+                            let mut known = candidates.into_iter().flatten();
+                            keys.heap = known.find(|key| vs::fits(&mut context, subsegment, *key));
+                        }
+                        RangeKind::LowFragmentation => found.extend(segment_lfh::Subsegment::read(
+                            &mut context,
+                            range.bytes,
+                            width,
+                        )),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    keys.low_fragmentation = segment_lfh::find_key(&found);
+    keys
 }
 
 /// The key that most containers agree on, and more than half of them. One

@@ -20,9 +20,13 @@ mod keys;
 mod lfh;
 mod nt;
 mod outcome;
+mod page_segment;
+mod segment;
+mod segment_lfh;
 mod sink;
 mod uncommitted;
 mod user_blocks;
+mod vs;
 mod wine;
 
 use std::ops::ControlFlow;
@@ -93,6 +97,7 @@ fn walk_until(
             nt::walk(&mut walker);
         }
 
+        Some(HeapType::Segment) => segment::walk(&mut walker),
         Some(HeapType::Wine) => wine::walk(&mut walker),
 
         _ => {
