@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use dumpmap::dump::Dump;
+use dumpmap::dump::{Dump, PointerWidth};
 use dumpmap::evidence;
 use dumpmap::evidence::heaps::walk::{
     Block, Histogram, Place, Scope, State, Walk, block_at, user_blocks, walk,
@@ -174,43 +174,64 @@ fn blocks_that_programs_wrote_down() {
 
 #[test]
 fn containers_in_partial_dumps() {
-    for file in [
-        "mozilla-services__minidump-stackwalk/windows-x86_64.dmp",
-        "KindTis__DumpAnalysisMCP/7e587289-CppConsoleApplication.dmp",
-        "KindTis__DumpAnalysisMCP/CppConsoleApplication.dmp",
-    ] {
+    let check = |file, containers: usize, with_subsegment: usize, decoded: usize| {
         corpus(file, |scope| {
             let found = user_blocks(scope);
-            println!("{file} {:x?} {}", scope.keys, found.len());
-            for blocks in &found {
-                println!(
-                    "{:x} {:x?} {:x?} {:x?} {:x} {:x} {:x?}",
-                    blocks.header,
-                    blocks.front_end,
-                    blocks.block_size,
-                    blocks.first,
-                    blocks.blocks,
-                    blocks.free,
-                    blocks.depth
-                );
-            }
-            for (index, heap) in scope.heaps.iter().enumerate() {
+            let depths = found.iter().filter(|blocks| blocks.depth.is_some());
+            assert!(depths.clone().all(|blocks| blocks.depth == Some(blocks.free)), "{file}");
+            let by_key = found.iter().filter(|blocks| blocks.first.is_some());
+            let numbers = (found.len(), depths.count(), by_key.count());
+            assert_eq!(numbers, (containers, with_subsegment, decoded), "{file}");
+            for index in 0..scope.heaps.len() {
                 let (sums, blocks) = all_blocks(scope, index);
                 check_blocks(scope, index, &blocks);
-                println!("{:x} {:?} {sums:x?}", heap.address, heap.heap_type);
+                assert_eq!(sums.problems, [], "{file}: {:x}", scope.heaps[index].address);
             }
         });
+    };
+    check("mozilla-services__minidump-stackwalk/windows-x86_64.dmp", 202, 101, 202);
+    check("KindTis__DumpAnalysisMCP/7e587289-CppConsoleApplication.dmp", 3, 0, 0);
+    check("KindTis__DumpAnalysisMCP/CppConsoleApplication.dmp", 0, 0, 0);
+}
+
+/// No dump at hand is of a process with a damaged heap; none breaks a walk.
+#[test]
+fn every_heap_of_every_dump() {
+    for folder in ["corpus", "scenarios"] {
+        let Some(folder) = support::shared_or_skip(folder) else { continue };
+        for path in support::dumps_in(&folder) {
+            let source = Source::open(&support::unpacked_path(&path)).unwrap();
+            let Ok(dump) = Dump::read(&source, &Limits::default()) else { continue };
+            let map = RegionMap::build(&dump);
+            let evidence = evidence::gather(&dump, &map);
+            let scope = Scope::of(&dump, &map, &evidence.heaps);
+            for (index, heap) in scope.heaps.iter().enumerate() {
+                let (sums, blocks) = all_blocks(&scope, index);
+                check_blocks(&scope, index, &blocks);
+                assert_eq!(sums.problems, [], "{}: {:x}", path.display(), heap.address);
+                if !sums.torn.is_empty() {
+                    println!("{}: {:x?}", path.display(), sums.torn);
+                }
+            }
+        }
     }
 }
 
 #[test]
 fn segment_heaps() {
     corpus("mozilla-services__minidump-stackwalk/windows-aarch64.dmp", |scope| {
-        println!("{:x?}", scope.keys);
+        assert_eq!(scope.keys.heap(PointerWidth::Bits64), Some(0x3abd_fcab_76d0_6e38));
+        let (mut subsegments, mut chunks, mut ranges) = (0, 0, 0);
         for (index, heap) in scope.heaps.iter().enumerate() {
             let (sums, blocks) = all_blocks(scope, index);
             check_blocks(scope, index, &blocks);
-            println!("{:x} {:?} {sums:?}", heap.address, heap.heap_type);
+            assert_eq!(sums.problems, [], "{:x}", heap.address);
+            assert_eq!(sums.torn, [], "{:x}", heap.address);
+            subsegments += sums.buckets.iter().map(|bucket| bucket.containers).sum::<u64>();
+            let of = |wanted: fn(&Block) -> bool| blocks.iter().filter(|b| wanted(b)).count();
+            chunks += of(|block| matches!(block.place, Place::VariableSize(_)));
+            ranges += of(|block| matches!(block.place, Place::Pages(_)));
         }
+        assert_eq!((subsegments, chunks, ranges), (129, 75, 239));
     });
 }

@@ -235,27 +235,44 @@ fn report(
     }
 }
 
-/// The 31 blocks of a group: `struct group` has a list entry, the free bits
-/// and an affinity before them.
-fn group(walker: &mut Walker<'_, '_, '_>, width: PointerWidth, container: u64, size: u64) {
+/// Where the first block of a group begins: `struct group` has a list entry,
+/// the free bits and an affinity before it.
+fn first_in_group(width: PointerWidth, container: u64) -> u64 {
     let first: u64 = match width {
         PointerWidth::Bits64 => 0x18,
         PointerWidth::Bits32 => 0x10,
     };
-    let mut start = container.saturating_add(HEADER).saturating_add(first);
-    let Some(sample) = Header::read(&mut walker.context, start, width) else {
-        walker.sink.missing(AddressRange::new(container, size), MissingWhy::NotCaptured);
+    container.saturating_add(HEADER).saturating_add(first)
+}
+
+/// Bytes of a block in a group, when 31 of them fit it.
+fn stride(
+    walker: &mut Walker<'_, '_, '_>,
+    width: PointerWidth,
+    container: u64,
+    size: u64,
+) -> Option<u64> {
+    let first = first_in_group(width, container);
+    let sample = Header::read(&mut walker.context, first, width)?;
+    let end = first.saturating_add(sample.size.saturating_mul(GROUP.into()));
+    let fits = sample.size >= granule(width) && end <= container.saturating_add(size);
+    (fits && sample.flags & LOW_FRAGMENTATION != 0).then_some(sample.size)
+}
+
+/// The 31 blocks of a group.
+fn group(walker: &mut Walker<'_, '_, '_>, width: PointerWidth, container: u64, size: u64) {
+    let mut start = first_in_group(width, container);
+    let Some(stride) = stride(walker, width, container, size) else {
+        match walker.context.memory.u8(start.saturating_add(7)) {
+            None => {
+                walker.sink.missing(AddressRange::new(container, size), MissingWhy::NotCaptured)
+            }
+            Some(_) => walker.sink.corrupt(container, Reason::LowFragmentation, || {
+                format!("no 31 blocks of one size fit the group of {size:#x} bytes")
+            }),
+        }
         return;
     };
-    let stride = sample.size;
-    let all = stride.saturating_mul(GROUP.into());
-    let end = container.saturating_add(size);
-    if stride < granule(width) || start.saturating_add(all) > end {
-        walker.sink.corrupt(container, Reason::LowFragmentation, || {
-            format!("blocks of {stride:#x} bytes do not fit a group of {size:#x}")
-        });
-        return;
-    }
     let mut busy = 0_u64;
     for index in 0..GROUP {
         match Header::read(&mut walker.context, start, width) {
@@ -331,6 +348,12 @@ fn begins_chain(
         let Some(header) = Header::read(&mut walker.context, cursor, width) else { return false };
         let next = cursor.saturating_add(header.size);
         if !header.is_sound() || header.size < HEADER.saturating_mul(2) || next > subheap.end {
+            return false;
+        }
+        // The blocks inside of a group follow each other, too.
+        let in_group = header.flags & LOW_FRAGMENTATION != 0
+            && (header.kind != USED || stride(walker, width, cursor, header.size).is_none());
+        if in_group {
             return false;
         }
         cursor = next;
