@@ -29,8 +29,17 @@ pub(super) struct Entry {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Encoding {
     pub(super) width: PointerWidth,
-    /// `None`: in clear, without a checksum.
-    key: Option<[u8; 8]>,
+    header: Header,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Header {
+    /// XORed with these bytes, with a checksum.
+    Encoded([u8; 8]),
+    /// In clear, without a checksum.
+    Clear,
+    /// That of XP and 2003: the same fields in another order.
+    Old,
 }
 
 impl Encoding {
@@ -43,12 +52,17 @@ impl Encoding {
         const ENCODED: u32 = 0x10_0000;
         let mask = context.word(heap, layout.encode_mask)?;
         let key = context.memory.array::<8>(at(heap, layout.encoding))?;
-        let key = (mask & ENCODED != 0).then_some(key);
-        Some(Encoding { width: layout.width, key })
+        let header = if mask & ENCODED != 0 { Header::Encoded(key) } else { Header::Clear };
+        Some(Encoding { width: layout.width, header })
+    }
+
+    /// That of XP and 2003.
+    pub(super) fn old(width: PointerWidth) -> Encoding {
+        Encoding { width, header: Header::Old }
     }
 
     pub(super) fn is_encoded(&self) -> bool {
-        self.key.is_some()
+        matches!(self.header, Header::Encoded(_))
     }
 
     /// Bytes that sizes count in.
@@ -59,16 +73,24 @@ impl Encoding {
     /// The header of the block at `start`.
     pub(super) fn entry(&self, context: &mut Context<'_, '_>, start: u64) -> Option<Entry> {
         let stored = context.memory.array::<8>(header_of(start, self.width))?;
-        let key = self.key.unwrap_or_default();
-        let word = u64::from_le_bytes(stored) ^ u64::from_le_bytes(key);
-        let [low, high, flags, checksum, previous_low, previous_high, _, unused] =
-            word.to_le_bytes();
-        Some(Entry {
-            size: u16::from_le_bytes([low, high]),
-            flags,
-            previous: u16::from_le_bytes([previous_low, previous_high]),
-            unused,
-            sound: self.key.is_none() || checksum == low ^ high ^ flags,
+        let key = match self.header {
+            Header::Encoded(key) => u64::from_le_bytes(key),
+            Header::Clear | Header::Old => 0,
+        };
+        let [a, b, c, d, e, f, g, h] = (u64::from_le_bytes(stored) ^ key).to_le_bytes();
+        let (first, second, third) =
+            (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]), u16::from_le_bytes([e, f]));
+        Some(match self.header {
+            Header::Old => {
+                Entry { size: first, flags: f, previous: second, unused: g, sound: true }
+            }
+            Header::Clear => {
+                Entry { size: first, flags: c, previous: third, unused: h, sound: true }
+            }
+            Header::Encoded(_) => {
+                let sound = d == a ^ b ^ c;
+                Entry { size: first, flags: c, previous: third, unused: h, sound }
+            }
         })
     }
 }

@@ -3,10 +3,10 @@
 
 use std::ops::ControlFlow;
 
-use super::super::nt_layout;
+use super::super::nt_layout::{self, LowFragmentation};
 use super::block::{Block, Internal, Place, State};
 use super::entry::header_of;
-use super::nt::{self, NtHeap};
+use super::nt::NtHeap;
 use super::outcome::Reason;
 use super::user_blocks::{self, UserBlocks};
 use super::{Walker, entry};
@@ -28,9 +28,10 @@ pub(super) fn container(
     nt: NtHeap,
     entry: AddressRange,
 ) -> Option<Container> {
-    let width = nt.layout.width;
+    let width = nt.encoding.width;
+    let bitmap = nt.low_fragmentation? == LowFragmentation::Bitmap;
     let header = entry.start().checked_add(nt.encoding.granule())?;
-    let blocks = user_blocks::at_header(&mut walker.context, header, width, nt::has_bitmap(nt))?;
+    let blocks = user_blocks::at_header(&mut walker.context, header, width, bitmap)?;
     let made = place(walker, blocks, entry.start(), Some(nt.front_end))?;
     let size = made.blocks.blocks.checked_mul(made.stride)?;
     let inside = AddressRange::new(made.first, size).is_some_and(|all| entry.covers(all));

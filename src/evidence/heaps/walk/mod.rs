@@ -13,13 +13,16 @@
 //! that is sure. Nothing is repaired.
 
 mod block;
+mod crt;
 mod entry;
 mod find;
 mod histogram;
 mod keys;
 mod lfh;
 mod nt;
+mod nt_old;
 mod outcome;
+mod page;
 mod page_segment;
 mod segment;
 mod segment_lfh;
@@ -32,16 +35,18 @@ mod wine;
 use std::ops::ControlFlow;
 
 pub use block::{Block, Internal, Place, State};
+pub use crt::{CrtBlock, CrtUse, crt_block};
 pub use find::{BlockAt, block_at};
 pub use histogram::{Histogram, SizeCount};
 pub use keys::Keys;
 pub use outcome::{
     Bucket, Corruption, Entries, Missing, MissingWhy, Reason, Torn, Walk, virtual_fragmentation,
 };
+pub use page::{PageHeapBlock, page_heap_block};
 pub use user_blocks::{UserBlocks, user_blocks};
 
 use super::context::Context;
-use super::{Heap, HeapPart, HeapType};
+use super::{Heap, HeapPart, HeapType, recognise};
 use crate::dump::Dump;
 use crate::map::RegionMap;
 use sink::{Sink, Visit};
@@ -94,13 +99,17 @@ fn walk_until(
     let mut walker = Walker { context, heap, scope, only, sink };
     match heap.heap_type {
         Some(HeapType::Nt) => {
-            nt::walk(&mut walker);
+            match recognise::signature(&mut walker.context, heap.address, heap.width) {
+                Some(recognise::NT_HEAP) => nt_old::walk(&mut walker),
+                _ => nt::walk(&mut walker),
+            }
         }
 
         Some(HeapType::Segment) => segment::walk(&mut walker),
+        Some(HeapType::Page) => page::walk(&mut walker),
         Some(HeapType::Wine) => wine::walk(&mut walker),
 
-        _ => {
+        None => {
             let captured = scope.dump.captured.find(heap.address).is_some();
             let why = if captured { MissingWhy::LayoutUnknown } else { MissingWhy::NotCaptured };
             walker.sink.missing(None, why);

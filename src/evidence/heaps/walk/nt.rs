@@ -1,7 +1,7 @@
 //! The NT heap, Vista and later: the entries of every segment, from its base
 //! to LastValidEntry, and the large blocks.
 
-use super::super::context::{at, pointer_size};
+use super::super::context::{PAGE, at, pointer_size};
 use super::super::list::{self, Entries, Problem};
 use super::super::nt_layout::{self, Counters, LowFragmentation, NtLayout, segment_layout};
 use super::block::{Block, Internal, Place, State};
@@ -14,10 +14,12 @@ use crate::addr::AddressRange;
 /// What the entries of one heap have in common.
 #[derive(Clone, Copy)]
 pub(super) struct NtHeap {
-    pub(super) layout: &'static NtLayout,
     pub(super) encoding: Encoding,
     /// Where the front end keeps its metadata.
     pub(super) front_end: u64,
+    /// How its low-fragmentation heap is written; `None` where that is not
+    /// known.
+    pub(super) low_fragmentation: Option<LowFragmentation>,
 }
 
 pub(super) fn walk(walker: &mut Walker<'_, '_, '_>) {
@@ -41,21 +43,22 @@ pub(super) fn walk(walker: &mut Walker<'_, '_, '_>) {
         walker.sink.missing(None, MissingWhy::NotCaptured);
         return;
     };
-    let nt = NtHeap { layout, encoding, front_end };
+    let low_fragmentation = Some(layout.low_fragmentation);
+    let nt = NtHeap { encoding, front_end, low_fragmentation };
     for part in walker.parts("segment") {
         walk_segment(walker, nt, part.range);
         if walker.sink.stopped {
             return;
         }
     }
-    large_blocks(walker, nt);
+    large_blocks(walker, nt, layout.virtual_blocks);
     if walker.only.is_none() && !walker.sink.stopped {
-        compare(walker, nt, counters);
+        compare(walker, nt, layout, counters);
     }
 }
 
 /// One segment under way.
-struct Segment {
+pub(super) struct Segment {
     base: u64,
     end: u64,
     holes: Vec<Hole>,
@@ -66,6 +69,11 @@ struct Segment {
 }
 
 impl Segment {
+    /// From `base` to `end`, without the holes, which are in order.
+    pub(super) fn new(base: u64, end: u64, holes: Vec<Hole>) -> Segment {
+        Segment { base, end, holes, next: 0, previous: None }
+    }
+
     /// Where the committed entries around the cursor end.
     fn limit(&self) -> u64 {
         self.holes.get(self.next).map_or(self.end, |hole| hole.start.min(self.end))
@@ -73,17 +81,18 @@ impl Segment {
 }
 
 fn walk_segment(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, range: AddressRange) {
-    let fields = segment_layout(nt.layout.width);
+    let width = nt.encoding.width;
+    let fields = segment_layout(width);
     let base = range.start();
     let context = &mut walker.context;
-    let last = context.pointer(base, fields.last_valid_entry, nt.layout.width);
+    let last = context.pointer(base, fields.last_valid_entry, width);
     let pages = context.word(base, fields.pages);
     let (Some(last), Some(pages)) = (last, pages) else {
         walker.sink.missing(Some(range), MissingWhy::NotCaptured);
         lfh::without_entries(walker, range);
         return;
     };
-    let by_pages = base.saturating_add(u64::from(pages).saturating_mul(4096));
+    let by_pages = base.saturating_add(u64::from(pages).saturating_mul(PAGE));
     if last != by_pages {
         walker.sink.corrupt(base, Reason::SegmentBounds, || {
             format!("LastValidEntry is {last:#x}, its pages end at {by_pages:#x}")
@@ -91,8 +100,12 @@ fn walk_segment(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, range: AddressRange
     }
     let holes = uncommitted::holes(walker, base, range);
     let end = if last > base && last <= range.end() { last } else { range.end() };
-    let mut segment = Segment { base, end, holes, next: 0, previous: None };
-    let mut cursor = base;
+    entries(walker, nt, Segment::new(base, end, holes));
+}
+
+/// Every entry of a segment.
+pub(super) fn entries(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, mut segment: Segment) {
+    let mut cursor = segment.base;
     while cursor < segment.end && !walker.sink.stopped {
         if let Some(hole) = segment.holes.get(segment.next)
             && hole.start <= cursor
@@ -294,7 +307,7 @@ fn extended(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, start: u64) -> Option<(
     let granule = nt.encoding.granule();
     (1..=4_u8).find_map(|distance| {
         let place = start.saturating_add(granule.saturating_mul(distance.into()));
-        let header = entry::header_of(place, nt.layout.width);
+        let header = entry::header_of(place, nt.encoding.width);
         let [_, _, _, _, low, high, offset, signature] =
             walker.context.memory.array::<8>(header)?;
         let found = signature == SIGNATURE && offset == distance;
@@ -304,10 +317,10 @@ fn extended(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, start: u64) -> Option<(
 
 /// VirtualAllocdBlocks: `_HEAP_VIRTUAL_ALLOC_ENTRY`, whose header's Size
 /// counts unused bytes.
-fn large_blocks(walker: &mut Walker<'_, '_, '_>, nt: NtHeap) {
-    let width = nt.layout.width;
+pub(super) fn large_blocks(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, list: u64) {
+    let width = nt.encoding.width;
     let pointer = pointer_size(width);
-    let head = at(walker.heap.address, nt.layout.virtual_blocks);
+    let head = at(walker.heap.address, list);
     let entries = list::entries(&mut walker.context, head, width);
     walker.list_problem(&entries);
     for entry in &entries.unread {
@@ -354,8 +367,8 @@ fn large_blocks(walker: &mut Walker<'_, '_, '_>, nt: NtHeap) {
 }
 
 /// The header's own sums against what was found.
-fn compare(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, counters: Counters) {
-    let width = nt.layout.width;
+fn compare(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, layout: &NtLayout, counters: Counters) {
+    let width = layout.width;
     let heap = walker.heap.address;
     let segments = walker.heap.parts.iter().filter(|part| part.role == "segment").count();
     let segments = u64::try_from(segments).unwrap_or(u64::MAX);
@@ -371,7 +384,7 @@ fn compare(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, counters: Counters) {
         return;
     }
     let free = walker.sink.so_far().entries.free;
-    let Some(total) = walker.context.pointer(heap, nt.layout.total_free, width) else { return };
+    let Some(total) = walker.context.pointer(heap, layout.total_free, width) else { return };
     let found = walker.sink.free_in_entries.checked_div(nt.encoding.granule()).unwrap_or(0);
     if total != found {
         let words = || format!("TotalFreeSize is {total:#x} granules, {found:#x} were found");
@@ -380,7 +393,7 @@ fn compare(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, counters: Counters) {
             _ => walker.sink.corrupt(heap, Reason::FreeTotal, words),
         }
     }
-    let list = list::entries(&mut walker.context, at(heap, nt.layout.free_lists), width);
+    let list = list::entries(&mut walker.context, at(heap, layout.free_lists), width);
     walker.list_problem(&list);
     let listed = u64::try_from(list.read.len()).unwrap_or(u64::MAX);
     if list.closed && listed != free {
@@ -406,9 +419,4 @@ impl Walker<'_, '_, '_> {
             _ => {}
         }
     }
-}
-
-/// Whether the layout's low-fragmentation heap keeps a bitmap.
-pub(super) fn has_bitmap(nt: NtHeap) -> bool {
-    nt.layout.low_fragmentation == LowFragmentation::Bitmap
 }
