@@ -10,8 +10,6 @@ mod engines;
 mod failed_allocation;
 mod finding;
 mod reserve;
-#[cfg(test)]
-mod testing;
 mod threshold;
 pub mod verdict;
 
@@ -161,6 +159,9 @@ pub fn check_all(facts: Facts<'_>) -> Vec<Finding> {
     findings.sort_by_key(|finding| finding.severity);
     findings
 }
+
+#[cfg(test)]
+use tests::testing;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! What the rules' own tests share.
 
-use super::{Finding, Severity, Thresholds, Verdict};
 use crate::analysis::analyze_with;
 use crate::limits::Limits;
+use crate::rules::{Finding, Severity, Thresholds, Verdict};
 use crate::source::Source;
 use crate::synth::DumpBuilder;
 
