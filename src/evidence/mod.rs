@@ -22,6 +22,7 @@
     )
 )]
 
+mod allocators;
 mod claim;
 pub mod environment;
 pub mod executable;
@@ -29,6 +30,7 @@ pub mod heaps;
 pub mod images;
 mod linux;
 pub mod managed;
+mod shapes;
 pub mod stacks;
 mod survey;
 mod system_regions;
@@ -88,6 +90,7 @@ pub fn gather(dump: &Dump<'_>, map: &RegionMap<'_>) -> Evidence {
     stacks::gather(dump, map, &pointers, &survey, &mut evidence);
     heaps::gather(dump, map, &mut evidence);
     managed::gather(dump, map, &mut evidence);
+    allocators::gather(dump, map, &mut evidence);
     linux::gather(dump, map, &mut evidence);
     system_regions::gather(dump, map, &survey, &mut evidence);
     evidence.executable = std::mem::take(&mut survey.executable.found);
