@@ -35,3 +35,29 @@ pub(super) fn claims(shapes: &[Shape]) -> Vec<Claim> {
     let starts = claims.first().is_some_and(|claim| claim.range.start() == FIRST);
     if starts { claims } else { Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::AddressRange;
+    use crate::map::MemoryType;
+
+    #[test]
+    fn the_first_arena_has_its_own_address() {
+        let arena = |base: u64| Shape {
+            range: AddressRange::new(base, ARENA).unwrap(),
+            memory_type: MemoryType::Private,
+            allocation_protect: Protection::READ_WRITE,
+            committed: ARENA,
+            protects: 4,
+            all_executable: false,
+            runs: vec![0],
+            run_count: 1,
+        };
+        let first = arena(FIRST);
+        assert_eq!(claims(&[arena(ARENA), first.clone(), arena(FIRST + 2 * ARENA)]).len(), 2);
+        assert_eq!(claims(&[arena(FIRST + ARENA)]), []);
+        let code = Shape { protects: 0x40, ..first };
+        assert_eq!(claims(&[code]), []);
+    }
+}
