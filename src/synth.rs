@@ -22,6 +22,7 @@
 mod bytes;
 mod context;
 mod damage;
+pub mod debug_heap;
 mod file;
 mod handle;
 pub mod heap;
