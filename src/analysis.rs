@@ -5,8 +5,8 @@ use crate::dump::Dump;
 use crate::error::Result;
 use crate::evidence::{self, Evidence};
 use crate::limits::Limits;
-use crate::map::{MapSource, RegionMap};
-use crate::rules::{self, Facts, Finding, Verdict};
+use crate::map::RegionMap;
+use crate::rules::{self, Facts, Finding, Thresholds, Verdict};
 use crate::source::Source;
 use crate::totals::Totals;
 
@@ -25,6 +25,8 @@ pub struct Analysis<'s> {
     pub findings: Vec<Finding>,
     /// Whether memory ran out, and how.
     pub verdict: Verdict,
+    /// What the verdict rests on, one short sentence each.
+    pub signals: Vec<String>,
 }
 
 /// Analyses one dump.
@@ -33,29 +35,31 @@ pub struct Analysis<'s> {
 /// There is no dump: the file is something else, or shorter than a header.
 /// Damage inside a dump is an issue, not an error.
 pub fn analyze<'s>(source: &'s Source, limits: &Limits) -> Result<Analysis<'s>> {
+    analyze_with(source, limits, &Thresholds::default())
+}
+
+/// As [`analyze`], with other thresholds of the rules.
+///
+/// # Errors
+/// As [`analyze`].
+pub fn analyze_with<'s>(
+    source: &'s Source,
+    limits: &Limits,
+    thresholds: &Thresholds,
+) -> Result<Analysis<'s>> {
     let dump = Dump::read(source, limits)?;
     let map = RegionMap::build(&dump);
     let evidence = evidence::gather(&dump, &map);
     let totals = Totals::of(&dump, &map, &evidence.claims);
-    let facts = Facts { dump: &dump, map: &map, evidence: &evidence, totals: &totals };
+    let facts = Facts { dump: &dump, map: &map, evidence: &evidence, totals: &totals, thresholds };
     let findings = rules::check_all(facts);
-    let verdict = verdict(&map, &findings);
-    Ok(Analysis { dump, map, evidence, totals, findings, verdict })
+    let (verdict, signals) = rules::verdict::of(facts, &findings);
+    Ok(Analysis { dump, map, evidence, totals, findings, verdict, signals })
 }
 
 impl<'s> Analysis<'s> {
     /// The pieces of the map in address order.
     pub fn pieces(&self) -> Sweep<'_, 's> {
         sweep(&self.map, &self.evidence.claims)
-    }
-}
-
-fn verdict(map: &RegionMap<'_>, findings: &[Finding]) -> Verdict {
-    if map.source == MapSource::Rebuilt {
-        Verdict::Unknown
-    } else if findings.iter().any(|finding| finding.rule == "address-space-exhausted") {
-        Verdict::Exhausted
-    } else {
-        Verdict::None
     }
 }

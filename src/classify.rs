@@ -262,7 +262,7 @@ pub(crate) fn granule_after(start: u64) -> u64 {
 
 /// What the region's own state and type say.
 #[inline]
-fn base_kind(region: &Region) -> RegionKind {
+pub fn base_kind(region: &Region) -> RegionKind {
     match (region.state, region.memory_type) {
         (State::Free, _) => RegionKind::Free,
         (_, Some(MemoryType::Image)) => RegionKind::Image,
@@ -272,8 +272,9 @@ fn base_kind(region: &Region) -> RegionKind {
     }
 }
 
+/// How well that is known.
 #[inline]
-fn base_confidence(region: &Region, gaps: GapMeaning) -> Confidence {
+pub fn base_confidence(region: &Region, gaps: GapMeaning) -> Confidence {
     match region.origin {
         Origin::Gap if gaps == GapMeaning::Free => Confidence::Fallback,
         _ => Confidence::Recorded,
@@ -283,7 +284,7 @@ fn base_confidence(region: &Region, gaps: GapMeaning) -> Confidence {
 /// Whether a region of this state and type can hold memory of this kind. On
 /// Linux an image is made of file mappings, and of anonymous pages for .bss.
 #[inline]
-fn can_hold(region: &Region, kind: RegionKind, source: MapSource) -> bool {
+pub fn can_hold(region: &Region, kind: RegionKind, source: MapSource) -> bool {
     use RegionKind::{Heap, Image, ManagedHeap, Mapped, MappedFile, Private, Shareable, Stack};
     let linux = source == MapSource::LinuxMaps;
     match (region.state, region.memory_type) {

@@ -17,16 +17,26 @@ pub struct Issue {
 }
 
 /// The issues of one dump, bounded: at most [`Issues::PER_STREAM`] a stream
-/// are kept, the rest are counted.
+/// and [`Issues::TOTAL`] in all are kept, the rest are counted.
 #[derive(Clone, Debug, Default)]
 pub struct Issues {
     kept: Vec<Issue>,
-    counts: Vec<(Option<u32>, u64)>,
+    counts: Vec<Count>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    stream: Option<u32>,
+    found: u64,
+    kept: u64,
 }
 
 impl Issues {
     /// How many issues of one stream are kept.
     pub const PER_STREAM: u64 = 1_000;
+
+    /// How many issues are kept in all.
+    pub const TOTAL: usize = 2_000;
 
     /// Records an issue. `message` is built only when it will be kept.
     pub fn add(
@@ -35,42 +45,46 @@ impl Issues {
         offset: Option<u64>,
         message: impl FnOnce() -> String,
     ) {
-        let position = match self.counts.iter().position(|(of, _)| *of == stream) {
+        let position = match self.counts.iter().position(|count| count.stream == stream) {
             Some(position) => position,
             None => {
-                self.counts.push((stream, 0));
+                self.counts.push(Count { stream, found: 0, kept: 0 });
                 self.counts.len().saturating_sub(1)
             }
         };
-        let Some((_, count)) = self.counts.get_mut(position) else {
-            return;
-        };
-        *count = count.saturating_add(1);
-        if *count <= Self::PER_STREAM {
+        let Some(count) = self.counts.get_mut(position) else { return };
+        count.found = count.found.saturating_add(1);
+        if count.kept < Self::PER_STREAM && self.kept.len() < Self::TOTAL {
+            count.kept = count.kept.saturating_add(1);
             self.kept.push(Issue { stream, offset: offset.map(FileOffset), message: message() });
         }
     }
 
-    /// The issues kept, in the order they were found, then one line a stream
-    /// for those that were only counted.
+    /// The issues kept, in the order they were found; then, for each stream
+    /// that has some in the list, how many are not; then how many of other
+    /// streams are not.
     pub fn into_vec(self) -> Vec<Issue> {
         let mut issues = self.kept;
-        for (stream, count) in self.counts {
-            let more = count.saturating_sub(Self::PER_STREAM);
-            if more > 0 {
-                issues.push(Issue {
-                    stream,
-                    offset: None,
-                    message: format!("{more} more issues of this stream are not listed"),
-                });
+        let mut others = 0_u64;
+        for Count { stream, found, kept } in self.counts {
+            let more = found.saturating_sub(kept);
+            if kept == 0 {
+                others = others.saturating_add(more);
+            } else if more > 0 {
+                let message = format!("{more} more issues of this stream are not listed");
+                issues.push(Issue { stream, offset: None, message });
             }
+        }
+        if others > 0 {
+            let message = format!("{others} issues of other streams are not listed");
+            issues.push(Issue { stream: None, offset: None, message });
         }
         issues
     }
 
     /// How many issues were recorded, listed or not.
     pub fn total(&self) -> u64 {
-        self.counts.iter().map(|(_, count)| count).sum()
+        self.counts.iter().map(|count| count.found).sum()
     }
 }
 

@@ -20,6 +20,7 @@
 //! [`windows::Process`] lays out a whole process and derives all streams from that one layout.
 
 mod bytes;
+pub mod clr;
 mod context;
 mod damage;
 pub mod debug_heap;

@@ -4,8 +4,8 @@
 use std::ffi::OsStr;
 use std::io;
 
-use dumpmap::report::{Input, Privacy};
-use dumpmap::report::summary::SummaryReport;
+use dumpmap::report::{Input, Privacy, SummaryReport};
+
 use dumpmap::{analyze, limits::Limits, render, source::Source};
 use libfuzzer_sys::fuzz_target;
 

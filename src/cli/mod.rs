@@ -2,11 +2,21 @@
 //! One command is one file; it loads an analysis, makes a report and chooses a
 //! renderer.
 
+mod completions;
+mod explain;
+mod heaps;
+mod images;
 mod input;
+mod man;
 mod output;
+mod regions;
+mod rules;
+mod schema;
+mod stacks;
+mod streams;
 mod summary;
+mod values;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// that is known, from its minidump.
 #[derive(Debug, Parser)]
 #[command(name = "dumpmap", version, arg_required_else_help = true, max_term_width = 80)]
+#[command(subcommand_precedence_over_arg = true)]
 #[command(after_help = "`dumpmap DUMP` is `dumpmap summary DUMP`. `-` reads standard input.")]
 struct Cli {
     /// A .dmp file; shows its summary
@@ -76,6 +87,26 @@ enum Depth {
 enum Command {
     /// What took the address space: VMMap's table, free memory, findings
     Summary(summary::Summary),
+    /// Every piece, region or allocation, filtered and sorted
+    Regions(Box<regions::Regions>),
+    /// What is at an address, who says so, and who says otherwise
+    Explain(explain::Explain),
+    /// The stack of each thread
+    Stacks(stacks::Stacks),
+    /// The images, listed or not, with their sections
+    Images(images::Images),
+    /// The heaps, from their headers and segments
+    Heaps(heaps::Heaps),
+    /// What the file holds, what it lacks, and how to capture that
+    Streams(streams::Streams),
+    /// The rules behind findings, or the manual of one
+    Rules(rules::Rules),
+    /// The JSON schemas of what the commands print
+    Schema(schema::Schema),
+    /// Completions for a shell
+    Completions(completions::Completions),
+    /// The manual page
+    Man(man::Man),
 }
 
 /// Why a command did not do its work.
@@ -113,6 +144,16 @@ fn run(cli: &Cli) -> Done {
         (Some(dump), None) => summary::run(&summary::Summary { dump: dump.clone() }, options),
         (None, Some(command)) => match command {
             Command::Summary(args) => summary::run(args, options),
+            Command::Regions(args) => regions::run(args, options),
+            Command::Explain(args) => explain::run(args, options),
+            Command::Stacks(args) => stacks::run(args, options),
+            Command::Images(args) => images::run(args, options),
+            Command::Heaps(args) => heaps::run(args, options),
+            Command::Streams(args) => streams::run(args, options),
+            Command::Rules(args) => rules::run(args, options),
+            Command::Schema(args) => schema::run(args, options),
+            Command::Completions(args) => completions::run(args, options),
+            Command::Man(args) => man::run(args, options),
         },
         (None, None) => Err(Failure::Message("no dump given: dumpmap DUMP".into())),
     }
@@ -144,9 +185,4 @@ fn supported(command: &str, format: Format, formats: &[Format]) -> Result<Format
 fn at_path(path: &std::path::Path, what: impl std::fmt::Display) -> Failure {
     let path = path.to_string_lossy();
     Failure::Message(format!("{}: {what}", dumpmap::render::sanitize::terminal(&path)))
-}
-
-/// The name of a dump as it was given.
-fn given(path: &std::path::Path) -> OsString {
-    path.as_os_str().to_owned()
 }

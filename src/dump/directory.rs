@@ -165,12 +165,6 @@ impl Directory {
         for stream in self.of_kind(kind).filter(|stream| stream.size > 0) {
             let (offset, size) = (u64::from(stream.offset), u64::from(stream.size));
             let bytes = source.slice_clipped(offset, size);
-            let missing = size.saturating_sub(length(bytes.len()));
-            if missing > 0 {
-                issues.add(Some(kind), Some(offset), || {
-                    format!("the file ends {missing} bytes before the stream's {size} bytes do")
-                });
-            }
             if let Some(other) = found {
                 issues.add(Some(kind), Some(offset), || {
                     format!(
@@ -250,9 +244,16 @@ fn entries(
         let stream = Stream { kind: field(0), size: field(4), offset: field(8) };
         if stream.kind == 0 {
             directory.unused = directory.unused.saturating_add(1);
-        } else {
-            directory.streams.push(stream);
+            continue;
         }
+        let (offset, size) = (u64::from(stream.offset), u64::from(stream.size));
+        let missing = offset.saturating_add(size).saturating_sub(source.len()).min(size);
+        if missing > 0 {
+            issues.add(Some(stream.kind), Some(offset), || {
+                format!("the file ends {missing} bytes before the stream's {size} bytes do")
+            });
+        }
+        directory.streams.push(stream);
     }
     if index(promised) > 0 && directory.streams.is_empty() {
         issues.add(None, Some(start), || "no stream can be read".into());

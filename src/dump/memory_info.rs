@@ -33,6 +33,18 @@ impl RawRegion {
         self.state == 0x1000
     }
 
+    /// MEM_RESERVE.
+    #[inline]
+    pub fn is_reserved(&self) -> bool {
+        self.state == 0x2000
+    }
+
+    /// MEM_PRIVATE.
+    #[inline]
+    pub fn is_private(&self) -> bool {
+        self.kind == 0x0002_0000
+    }
+
     /// MEM_FREE.
     #[inline]
     pub fn is_free(&self) -> bool {

@@ -2,9 +2,11 @@
 //! the allocations around given addresses are made of, and which allocations
 //! have the size or the protections of something known. It claims nothing.
 
+use super::executable;
+use super::images::unlisted;
 use crate::addr::AddressRange;
 use crate::dump::{Dump, Platform, PointerWidth};
-use crate::map::{MapSource, MemoryType, Protection, Region, RegionMap, State};
+use crate::map::{AllocationRun, MapSource, MemoryType, Protection, RegionMap, State};
 
 /// What one allocation is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,11 @@ pub(super) struct Survey {
     pub(super) readonly_views: Vec<AddressRange>,
     /// How many more stacks and views there were than are kept.
     pub(super) not_kept: u64,
+    /// Images that no list names, and allocations that may begin with a PE
+    /// header.
+    pub(super) images: unlisted::Candidates,
+    /// Allocations with executable pages.
+    pub(super) executable: executable::Candidates,
 }
 
 /// An allocation known by its exact size.
@@ -102,36 +109,38 @@ pub(super) const EXACT: [Exact; 5] = [
 ];
 
 impl Survey {
-    /// How many stacks, and how many views, are kept. Far above what a
-    /// process has; a forged map of a million guard pages stays bounded.
+    /// How many stacks are kept. Far above what a process has; a forged map
+    /// of a million guard pages stays bounded.
     const KEPT: usize = 65_536;
+    /// How many views are kept to be looked into: one positioned read each;
+    /// processes have tens of them.
+    const VIEWS: usize = 1_024;
 
-    /// Looks once at every region. Only the MemoryInfoList of Windows knows
+    /// Looks once at every allocation. Only the MemoryInfoList knows
     /// allocations; other maps give an empty answer.
     pub(super) fn of(dump: &Dump<'_>, map: &RegionMap<'_>, mut addresses: Vec<u64>) -> Survey {
-        let mut survey = Survey::default();
-        if dump.system.platform != Platform::Windows || map.source != MapSource::MemoryInfo {
+        let mut survey = Survey {
+            images: unlisted::Candidates::new(&dump.modules.modules),
+            ..Survey::default()
+        };
+        if map.source != MapSource::MemoryInfo {
             return survey;
         }
+        let windows = dump.system.platform == Platform::Windows;
         addresses.sort_unstable();
         addresses.dedup();
         let mut asked = addresses.as_slice();
-        let mut open: Option<Open> = None;
-        for index in 0..map.len() {
-            let Some(region) = map.get(index) else { continue };
-            match &mut open {
-                Some(open) if open.continues(&region) => open.add(&region),
-                _ => {
-                    if let Some(done) = open.take() {
-                        survey.close(map, &done, &mut asked);
-                    }
-                    open = region.allocation_base.map(|base| Open::new(base, index, &region));
-                }
+        for run in map.allocation_runs() {
+            let is_asked = asked.first().is_some_and(|at| *at <= run.range().last());
+            if windows && (is_asked || survey.is_candidate(&run)) {
+                survey.look_closer(map, &run, &mut asked);
+            }
+            survey.images.look(&run);
+            if windows {
+                survey.executable.look(map, &run);
             }
         }
-        if let Some(done) = open {
-            survey.close(map, &done, &mut asked);
-        }
+        survey.look_up(map, &addresses);
         survey
     }
 
@@ -141,20 +150,48 @@ impl Survey {
         self.found.get(at).map(|(_, allocation)| allocation)
     }
 
-    #[inline]
-    fn close(&mut self, map: &RegionMap<'_>, open: &Open, asked: &mut &[u64]) {
-        let known = match open.memory_type {
-            Some(MemoryType::Mapped) => true,
-            Some(MemoryType::Private) => open.protect.0 == 0x4 || open.guard > 0,
-            _ => false,
-        };
-        let wanted = asked.first().is_some_and(|address| *address <= open.last);
-        if !known && !wanted {
-            return;
+    /// Finds the addresses whose allocations the pass had no reason to look
+    /// at. `addresses` are sorted, so that each allocation is walked once.
+    fn look_up(&mut self, map: &RegionMap<'_>, addresses: &[u64]) {
+        let mut known: Option<Allocation> = None;
+        let mut found = Vec::new();
+        for address in addresses {
+            if self.allocation(*address).is_some() {
+                continue;
+            }
+            if !known.is_some_and(|allocation| allocation.range.contains(*address)) {
+                known = map.run_at(*address).map(|run| counted(map, &run));
+            }
+            found.extend(known.map(|allocation| (*address, allocation)));
         }
-        let Some(allocation) = open.allocation() else { return };
+        self.found.extend(found);
+        self.found.sort_unstable_by_key(|(address, _)| *address);
+    }
+
+    /// Whether an allocation can be one of those that are recognised. From its
+    /// first region and its size alone, because a million are looked at.
+    #[inline]
+    fn is_candidate(&self, run: &AllocationRun) -> bool {
+        let protect = run.allocation_protect;
+        match run.memory_type {
+            Some(MemoryType::Mapped) => {
+                protect == Protection::READ_ONLY && self.readonly_views.len() < Survey::VIEWS
+                    || protect.0 <= Protection::READ_ONLY.0 && is_exact_size(run.range().size())
+            }
+            Some(MemoryType::Private) => {
+                (run.state == State::Reserve || run.protect.is_guard())
+                    && protect.0 <= Protection::READ_WRITE.0
+            }
+            _ => false,
+        }
+    }
+
+    /// Counts the pages of an allocation. Nearly all are nothing that is
+    /// looked for, and never come here.
+    fn look_closer(&mut self, map: &RegionMap<'_>, run: &AllocationRun, asked: &mut &[u64]) {
+        let allocation = counted(map, run);
         while let Some((address, rest)) = asked.split_first() {
-            if *address > open.last {
+            if *address > allocation.range.last() {
                 break;
             }
             if allocation.range.contains(*address) {
@@ -162,7 +199,9 @@ impl Survey {
             }
             *asked = rest;
         }
-        self.recognise(map, &allocation);
+        if self.is_candidate(run) {
+            self.recognise(map, &allocation);
+        }
     }
 
     fn recognise(&mut self, map: &RegionMap<'_>, allocation: &Allocation) {
@@ -180,7 +219,7 @@ impl Survey {
             (Some(MemoryType::Private), Protection::READ_WRITE) => &mut self.stacks,
             (Some(MemoryType::Private), Protection::READ_ONLY) => &mut self.shadow_stacks,
             (Some(MemoryType::Mapped), Protection::READ_ONLY) => {
-                keep(&mut self.readonly_views, allocation.range, &mut self.not_kept);
+                self.readonly_views.push(allocation.range);
                 return;
             }
             _ => return,
@@ -196,6 +235,11 @@ fn keep<T>(list: &mut Vec<T>, value: T, not_kept: &mut u64) {
         true => list.push(value),
         false => *not_kept = not_kept.saturating_add(1),
     }
+}
+
+#[inline]
+fn is_exact_size(size: u64) -> bool {
+    EXACT.iter().any(|exact| exact.size == size)
 }
 
 /// [reserved] guard committed [reserved]: the committed pages with the
@@ -238,62 +282,22 @@ fn stack_shape(map: &RegionMap<'_>, allocation: &Allocation) -> Option<StackShap
     })
 }
 
-/// An allocation that the pass is in.
-struct Open {
-    base: u64,
-    start: u64,
-    last: u64,
-    memory_type: Option<MemoryType>,
-    protect: Protection,
-    first: usize,
-    regions: usize,
-    committed: u64,
-    guard: u64,
-}
-
-impl Open {
-    #[inline]
-    fn new(base: u64, index: usize, region: &Region) -> Open {
-        let mut open = Open {
-            base,
-            start: region.range.start(),
-            last: region.range.last(),
-            memory_type: region.memory_type,
-            protect: region.allocation_protect,
-            first: index,
-            regions: 0,
-            committed: 0,
-            guard: 0,
-        };
-        open.add(region);
-        open
-    }
-
-    #[inline]
-    fn continues(&self, region: &Region) -> bool {
-        region.allocation_base == Some(self.base)
-            && region.range.start() == self.last.wrapping_add(1)
-    }
-
-    #[inline]
-    fn add(&mut self, region: &Region) {
-        self.last = region.range.last();
-        self.regions = self.regions.saturating_add(1);
+fn counted(map: &RegionMap<'_>, run: &AllocationRun) -> Allocation {
+    let (mut committed, mut guard) = (0_u64, 0_u64);
+    let regions = run.first..run.first.saturating_add(run.regions);
+    for region in regions.filter_map(|index| map.get(index)) {
         if region.state == State::Commit {
-            let sum = if region.protect.is_guard() { &mut self.guard } else { &mut self.committed };
+            let sum = if region.protect.is_guard() { &mut guard } else { &mut committed };
             *sum = sum.saturating_add(region.range.size());
         }
     }
-
-    fn allocation(&self) -> Option<Allocation> {
-        Some(Allocation {
-            range: AddressRange::spanning(self.start, self.last)?,
-            memory_type: self.memory_type,
-            protect: self.protect,
-            first: self.first,
-            regions: self.regions,
-            committed: self.committed,
-            guard: self.guard,
-        })
+    Allocation {
+        range: run.range(),
+        memory_type: run.memory_type,
+        protect: run.allocation_protect,
+        first: run.first,
+        regions: run.regions,
+        committed,
+        guard,
     }
 }

@@ -1,6 +1,7 @@
 //! Builds the map from the best source there is: MemoryInfoList; on Linux
 //! the maps text first; else modules, captured memory and thread stacks.
 
+use super::runs::{self, Telling};
 use super::{
     GapMeaning, MapSource, MemoryType, Origin, Protection, Region, RegionMap, Regions, State,
     overlap,
@@ -29,17 +30,18 @@ fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> 
     let check = check_records(&list, width);
     let gap_meaning = if check.lists_free { GapMeaning::Unknown } else { GapMeaning::Free };
     let mut issues = Issues::default();
-    if check.clean {
-        let range = list.get(0).and_then(|first| AddressRange::spanning(first.base, check.last));
+    let whole = list.get(0).and_then(|first| AddressRange::spanning(first.base, check.last));
+    if check.clean && whole.is_some() {
         return RegionMap {
             source: MapSource::MemoryInfo,
             width,
-            range,
+            range: whole,
             gap_meaning,
             overlaps: 0,
             dropped: 0,
             issues,
             regions: Regions::Records(list),
+            telling: check.telling.firsts(),
         };
     }
     let before = list.len();
@@ -49,7 +51,8 @@ fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> 
         .filter_map(|(at, raw)| sound_region(&raw, at, &list, width, &mut issues))
         .collect();
     let dropped = before.saturating_sub(sound.len());
-    let (regions, overlaps) = overlap::disjoint(sound);
+    let (mut regions, overlaps) = overlap::disjoint(sound);
+    clip_whole_space(&mut regions, &mut issues);
     if overlaps > 0 {
         issues.add(Some(stream_type::MEMORY_INFO_LIST), Some(list.offset), || {
             format!("{overlaps} regions overlap others; where they do, the smaller region is used")
@@ -65,7 +68,29 @@ fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> 
         overlaps,
         dropped: u64::try_from(dropped).unwrap_or(u64::MAX),
         issues,
+        telling: runs::all_allocations(&regions),
         regions: Regions::Owned(regions),
+    }
+}
+
+/// No range is the whole of 2^64 bytes: regions that reach from its first
+/// byte to its last lose that one.
+fn clip_whole_space(regions: &mut Vec<Region>, issues: &mut Issues) {
+    let first = regions.first().map(|region| region.range.start());
+    let Some(last) = regions.last_mut().filter(|region| region.range.last() == u64::MAX) else {
+        return;
+    };
+    if first != Some(0) {
+        return;
+    }
+    issues.add(Some(stream_type::MEMORY_INFO_LIST), None, || {
+        "regions reach from 0 to 2^64; the last byte is left out".into()
+    });
+    match AddressRange::spanning(last.range.start(), u64::MAX - 1) {
+        Some(range) => last.range = range,
+        None => {
+            regions.pop();
+        }
     }
 }
 
@@ -73,32 +98,35 @@ struct Check {
     clean: bool,
     lists_free: bool,
     last: u64,
+    telling: Telling,
 }
 
+/// One pass: whether every record is sound and follows the one before, and
+/// which allocations tell something.
 fn check_records(list: &MemoryInfoList<'_>, width: PointerWidth) -> Check {
     let highest = width.mask(u64::MAX);
-    let mut check = Check { clean: true, lists_free: false, last: 0 };
-    let mut expected = 0_u64;
-    let mut full = false;
-    for raw in list.iter() {
+    let (mut clean, mut lists_free, mut full) = (true, false, false);
+    let mut telling = Telling::new();
+    let (mut at, mut expected) = (0_u64, 0_u64);
+    for (raw, index) in list.iter().zip(0_u32..) {
         let last = raw.base.wrapping_add(raw.size.wrapping_sub(1));
-        let free = raw.state == 0x10000;
-        let known_state = free | (raw.state == 0x1000) | (raw.state == 0x2000);
-        let known_kind =
-            free | (raw.kind == 0x20000) | (raw.kind == 0x40000) | (raw.kind == 0x0100_0000);
-        check.clean &= !full
+        let free = raw.is_free();
+        let known_state = free | raw.is_committed() | raw.is_reserved();
+        let known_kind = free | raw.is_private() | raw.is_mapped() | raw.is_image();
+        clean &= !full
             & (raw.base >= expected)
             & (raw.size != 0)
             & (last >= raw.base)
             & (last <= highest)
             & known_state
             & known_kind;
-        check.lists_free |= free;
-        check.last = last;
+        lists_free |= free;
+        telling.look(index, &raw, raw.base == expected);
+        at = last;
         full = last == u64::MAX;
         expected = last.wrapping_add(1);
     }
-    check
+    Check { clean, lists_free, last: at, telling }
 }
 
 /// The region of one record, or an issue why it has none.
@@ -164,6 +192,7 @@ fn from_linux_maps<'s>(dump: &Dump<'s>, maps: &LinuxMaps) -> RegionMap<'s> {
         overlaps,
         dropped: 0,
         issues,
+        telling: runs::all_allocations(&regions),
         regions: Regions::Owned(regions),
     }
 }
@@ -245,6 +274,7 @@ fn rebuilt<'s>(dump: &Dump<'s>) -> RegionMap<'s> {
         overlaps,
         dropped: 0,
         issues,
+        telling: runs::all_allocations(&regions),
         regions: Regions::Owned(regions),
     }
 }

@@ -4,8 +4,10 @@
 mod build;
 mod overlap;
 mod region;
+mod runs;
 
 pub use region::{MemoryType, Origin, Protection, Region, State};
+pub(crate) use runs::AllocationRun;
 
 use crate::addr::AddressRange;
 use crate::dump::{Dump, MemoryInfoList, PointerWidth, RawRegion, RawRegions};
@@ -72,6 +74,9 @@ pub struct RegionMap<'s> {
     /// What was wrong with the records.
     pub issues: Issues,
     regions: Regions<'s>,
+    /// Index of the first region of each allocation that
+    /// [`allocation_runs`](Self::allocation_runs) gives.
+    telling: Vec<u32>,
 }
 
 #[derive(Debug)]

@@ -1,13 +1,12 @@
 //! CSV of any rows that have a JSON form: a column a name, in the same order
 //! and under the same names, so that there is one list of columns. Unknown is
-//! an empty cell; lists are joined by `; `.
+//! an empty cell; lists are joined by `; `, their objects' values by blanks.
 
 use std::fmt;
 use std::io::{self, Write};
 
 use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::sanitize;
 
@@ -16,71 +15,154 @@ use super::sanitize;
 /// # Errors
 /// `out` cannot be written.
 pub fn rows<R: Serialize>(rows: &[R], out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(out);
-    for (at, row) in rows.iter().enumerate() {
-        let fields = fields(row)?;
-        if at == 0 {
-            writer.write_record(fields.iter().map(|(name, _)| name))?;
-        }
-        writer.write_record(fields.iter().map(|(_, value)| cell(value)))?;
+    let mut lines = Lines::new(out);
+    for row in rows {
+        lines.row(&serde_json::to_vec(row)?)?;
     }
-    writer.flush()
+    lines.finish()
 }
 
-/// The names and values of a row.
-fn fields<R: Serialize>(row: &R) -> io::Result<Vec<(String, Value)>> {
-    let text = serde_json::to_string(row)?;
-    let Fields(fields) = serde_json::from_str(&text)?;
-    Ok(fields)
+/// Rows that come one at a time, as JSON objects.
+pub struct Lines<'o> {
+    writer: csv::Writer<&'o mut dyn Write>,
+    headed: bool,
 }
 
-fn cell(value: &Value) -> String {
+impl fmt::Debug for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("headed", &self.headed).finish_non_exhaustive()
+    }
+}
+
+impl<'o> Lines<'o> {
+    /// Writes to `out`.
+    pub fn new(out: &'o mut dyn Write) -> Lines<'o> {
+        Lines { writer: csv::Writer::from_writer(out), headed: false }
+    }
+
+    /// One row; the first gives the heading.
+    ///
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn row(&mut self, json: &[u8]) -> io::Result<()> {
+        let Node::Object(fields) = serde_json::from_slice(json)? else { return Ok(()) };
+        if !self.headed {
+            self.headed = true;
+            self.writer.write_record(fields.iter().map(|(name, _)| name))?;
+        }
+        self.writer.write_record(fields.iter().map(|(_, value)| cell(value)))?;
+        Ok(())
+    }
+
+    /// Writes what is still held back.
+    ///
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Numbers and words of ours stay as they are: a minus sign is no formula.
+fn cell(value: &Node) -> String {
     match value {
-        Value::Null => String::new(),
-        Value::String(text) => sanitize::csv(text).into_owned(),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(item).collect();
-            sanitize::csv(&items.join("; ")).into_owned()
-        }
-        other => other.to_string(),
+        Node::Plain(text) => text.clone(),
+        other => sanitize::csv(&flat(other)).into_owned(),
     }
 }
 
-/// An item of a list: an object gives its values.
-fn item(value: &Value) -> String {
+fn flat(value: &Node) -> String {
+    let joined = |items: Vec<String>, separator| {
+        let items: Vec<String> = items.into_iter().filter(|item| !item.is_empty()).collect();
+        items.join(separator)
+    };
     match value {
-        Value::String(text) => text.clone(),
-        Value::Object(object) => {
-            let values: Vec<String> = object.values().map(item).collect();
-            values.join(" ")
-        }
-        other => other.to_string(),
+        Node::Null => String::new(),
+        Node::Plain(text) | Node::Text(text) => text.clone(),
+        Node::List(items) => joined(items.iter().map(flat).collect(), "; "),
+        Node::Object(fields) => joined(fields.iter().map(|(_, value)| flat(value)).collect(), " "),
     }
 }
 
-/// The members of a JSON object in the order of the text.
-struct Fields(Vec<(String, Value)>);
+/// A JSON value that keeps the order of its members.
+enum Node {
+    Null,
+    /// A number or a truth value.
+    Plain(String),
+    Text(String),
+    List(Vec<Node>),
+    Object(Vec<(String, Node)>),
+}
 
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields, D::Error> {
-        struct InOrder;
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
+        deserializer.deserialize_any(InOrder)
+    }
+}
 
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Fields;
+struct InOrder;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Node;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Plain(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Plain(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Plain(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        Ok(Node::Plain(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
         }
+        Ok(Node::List(items))
+    }
 
-        deserializer.deserialize_map(InOrder)
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(Node::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_the_names_of_the_json() {
+        let mut out = Vec::new();
+        let mut lines = Lines::new(&mut out);
+        lines
+            .row(br#"{"b":"=x","a":-1,"list":[{"z":"s","y":null,"x":2}],"none":null,"q":"a\"b"}"#)
+            .unwrap();
+        lines.finish().unwrap();
+        let expected = "b,a,list,none,q\n'=x,-1,s 2,,\"a\"\"b\"\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

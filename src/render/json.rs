@@ -24,3 +24,11 @@ pub fn lines<T: Serialize>(rows: &[T], out: &mut dyn Write) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// The document in one line, without a newline.
+///
+/// # Errors
+/// Never in practice: the views have no map with other keys than strings.
+pub fn compact<T: Serialize>(report: &T) -> io::Result<String> {
+    Ok(serde_json::to_string(report)?)
+}

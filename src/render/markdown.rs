@@ -1,6 +1,6 @@
 //! Markdown: headings and tables, for tickets and pull requests.
 
-use super::text;
+use super::{Table, text};
 use crate::report::SummaryReport;
 
 /// The summary: the head, the findings and VMMap's table.
@@ -29,4 +29,9 @@ pub fn summary(report: &SummaryReport<'_>) -> String {
     out.push_str(&text::summary_table(report).markdown());
     out.push_str(&format!("\n{}\n", safe(&text::audit_line(report))));
     out
+}
+
+/// A table alone.
+pub fn table(table: &Table) -> String {
+    table.markdown()
 }

@@ -6,11 +6,13 @@ pub mod json;
 pub mod markdown;
 mod number;
 mod paint;
+mod region_json;
 pub mod sanitize;
 mod table;
 pub mod text;
 
 pub use paint::Paint;
+pub use region_json::RegionLines;
 pub use table::{Align, Cell, Column, Table};
 
 /// Columns of a text report.

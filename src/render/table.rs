@@ -56,23 +56,25 @@ impl Cell {
 }
 
 /// Columns and rows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Table {
     /// The columns.
     pub columns: Vec<Column>,
     /// The rows, a cell a column.
     pub rows: Vec<Vec<Cell>>,
+    /// Blanks between two columns.
+    pub gap: usize,
 }
 
 impl Table {
     /// A table without rows.
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Table {
-        Table { columns: columns.into_iter().collect(), rows: Vec::new() }
+        Table { columns: columns.into_iter().collect(), rows: Vec::new(), gap: 2 }
     }
 
-    /// Columns that the text form takes, two blanks between two of them.
+    /// Columns that the text form takes.
     pub fn width(&self) -> usize {
-        let gaps = GAP * self.columns.len().saturating_sub(1);
+        let gaps = self.gap * self.columns.len().saturating_sub(1);
         self.widths().iter().sum::<usize>() + gaps
     }
 
@@ -86,7 +88,7 @@ impl Table {
             .collect();
         let mut widths = self.widths();
         if let Some((last, others)) = widths.split_last_mut() {
-            let used = others.iter().sum::<usize>() + GAP * others.len();
+            let used = others.iter().sum::<usize>() + self.gap * others.len();
             let title = self.columns.last().map_or(0, |column| column.title.len());
             *last = (*last).min(width.saturating_sub(used).max(title.max(1)));
         }
@@ -116,7 +118,7 @@ impl Table {
             let padding = " ".repeat(columns.saturating_sub(sanitize::width(&text)));
             let painted = paint.paint(style, &text);
             if at > 0 {
-                out.push_str(&" ".repeat(GAP));
+                out.push_str(&" ".repeat(self.gap));
             }
             match column.align {
                 Align::Left => out.extend([painted.as_str(), &padding]),
@@ -158,9 +160,6 @@ impl Table {
     }
 }
 
-/// Blanks between two columns.
-const GAP: usize = 2;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,7 +175,7 @@ mod tests {
     fn text_is_aligned_and_clipped() {
         let expected = "\
 Name         Size  Path
-a            12 K  C:\\W…32\\a.dll
+a            12 K  C:\\W…m32\\a.dll
 b|\\u{1b}  1,234 K
 ";
         assert_eq!(table().text(Paint::Plain, 33), expected);

@@ -5,12 +5,33 @@
 //! lower-case digits by pointer width. Nothing is concluded here, and nothing
 //! is laid out for a reader: that is `render`.
 
+mod address;
 mod dump;
+mod explain;
+mod filter;
+mod heaps;
+mod images;
 pub mod redact;
+mod regions;
+mod rules;
+mod stacks;
+mod streams;
 mod summary;
 pub mod time;
 
+pub use address::AddressText;
 pub use dump::{DumpView, ExceptionView};
+pub use explain::{
+    AddressView, AllocationView, ClaimView, ExplainReport, InHeap, InImage, InStack, InUnloaded,
+    Neighbour,
+};
+pub use filter::{Filter, ProtectionIs};
+pub use heaps::{HeapView, HeapsReport, PartView};
+pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
+pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
+pub use rules::{RuleView, RulesReport};
+pub use stacks::{StackView, StacksReport};
+pub use streams::{MissingView, StreamView, StreamsReport};
 pub use summary::{
     AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView,
 };
@@ -69,11 +90,6 @@ impl<'a> Input<'a> {
     /// An address of this dump.
     pub fn hex(&self, address: u64) -> Hex {
         Hex { address, width: self.analysis.dump.system.width }
-    }
-
-    /// The id of a thread by its place in the thread list.
-    pub fn thread_id(&self, thread: u32) -> Option<u32> {
-        self.analysis.dump.threads.get(thread as usize).map(|thread| thread.id)
     }
 }
 

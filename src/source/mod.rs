@@ -21,6 +21,10 @@ use mapped::MappedFile;
 /// Files up to this size are read whole: one read beats mapping and faulting.
 const READ_WHOLE: u64 = 1 << 20;
 
+/// Up to this size contents are copied from the map, too: the whole of such a
+/// file may be touched without harm, and a copy is cheaper than a call.
+const COPY_FROM_MAP: u64 = 32 << 20;
+
 /// The bytes of one dump.
 #[derive(Debug)]
 pub struct Source(Bytes);
@@ -107,7 +111,8 @@ impl Source {
     /// The operating system cannot read the file.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
-            Bytes::Owned(_) => {
+            Bytes::Mapped(file) if self.len() > COPY_FROM_MAP => file.read_at(offset, buffer),
+            _ => {
                 let wanted = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
                 let bytes = self.slice_clipped(offset, wanted);
                 if let Some(target) = buffer.get_mut(..bytes.len()) {
@@ -115,7 +120,6 @@ impl Source {
                 }
                 Ok(bytes.len())
             }
-            Bytes::Mapped(file) => file.read_at(offset, buffer),
         }
     }
 }

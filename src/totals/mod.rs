@@ -48,6 +48,8 @@ pub struct Free {
     pub largest: u64,
     /// Where the largest begins.
     pub largest_address: u64,
+    /// Size and address of the second largest; zeros without one.
+    pub second: (u64, u64),
     /// All free bytes, as `!address` counts them.
     pub raw_size: u64,
     /// The largest free region, as `!address` counts it.
@@ -271,13 +273,10 @@ impl<'m> Fold<'m> {
         if record.is_free() {
             return self.add_free_record(range, captured);
         }
-        let (kind, private) = if record.is_image() {
-            (RegionKind::Image, Protection(record.protect).is_writable())
-        } else if record.is_mapped() {
-            (RegionKind::Mapped, false)
-        } else {
-            (RegionKind::Private, true)
-        };
+        let (image, mapped) = (record.is_image(), record.is_mapped());
+        let view = if mapped { RegionKind::Mapped } else { RegionKind::Private };
+        let kind = if image { RegionKind::Image } else { view };
+        let private = !mapped & (!image | Protection(record.protect).is_writable());
         let committed = if record.is_committed() { size } else { 0 };
         if committed > 0 || self.strip.scale == Scale::Linear {
             self.strip.add(kind.index(), size);
@@ -384,7 +383,10 @@ impl<'m> Fold<'m> {
         self.free.size = self.free.size.saturating_add(size);
         self.free.blocks += 1;
         if size > self.free.largest {
+            self.free.second = (self.free.largest, self.free.largest_address);
             (self.free.largest, self.free.largest_address) = (size, block.start());
+        } else if size > self.free.second.0 {
+            self.free.second = (size, block.start());
         }
         if size < TINY {
             self.free.tiny += size;
@@ -427,8 +429,7 @@ impl<'m> Fold<'m> {
             self.kinds.iter().fold(0, |sum: u64, sums| sum.wrapping_add(sums.size));
         self.audit.range_size = match self.range {
             _ if self.source == MapSource::Rebuilt => self.audit.accounted,
-            Some(range) => range.size().saturating_add(self.outside),
-            None => 0,
+            range => range.map_or(0, AddressRange::size).saturating_add(self.outside),
         };
         Totals {
             kinds,

@@ -136,14 +136,14 @@ pub(super) fn targets(map: &RegionMap<'_>, pebs: &[PebBytes], claims: &mut Vec<C
         let Some(allocation) = map.allocation(pointer) else { continue };
         let starts = allocation.range.start() == pointer;
         let (range, kind) = match (target.expected, region.memory_type) {
-            (Expected::View, Some(MemoryType::Mapped)) => {
+            (Expected::View | Expected::ViewOrImage, Some(MemoryType::Mapped)) => {
                 (allocation.range, Some(RegionKind::Mapped))
             }
             (Expected::SharedSection, Some(MemoryType::Mapped)) => {
                 (allocation.range, Some(RegionKind::Shareable))
             }
             // Windows 7 has the API set map in an image: image stays image.
-            (Expected::View, Some(MemoryType::Image)) => (region.range, None),
+            (Expected::ViewOrImage, Some(MemoryType::Image)) => (region.range, None),
             (Expected::PrivateStart, Some(MemoryType::Private)) if starts => {
                 (allocation.range, Some(RegionKind::Private))
             }

@@ -154,6 +154,8 @@ pub(super) const PARAMETERS64: ParametersLayout = ParametersLayout {
 pub(super) enum Expected {
     /// A mapped view; the whole view gets the name.
     View,
+    /// The same; in an image it is remarked only.
+    ViewOrImage,
     /// A mapped view of a section that no file can be behind.
     SharedSection,
     /// The start of a private allocation.
@@ -176,7 +178,12 @@ pub(super) struct Target {
 /// it was 0 wherever it was captured.
 pub(super) const TARGETS: [Target; 11] = [
     // In Windows 7 inside the image apisetschema.dll, a view of its own later.
-    Target { name: "API set map", offset: (0x38, 0x68), since: 7600, expected: Expected::View },
+    Target {
+        name: "API set map",
+        offset: (0x38, 0x68),
+        since: 7600,
+        expected: Expected::ViewOrImage,
+    },
     Target {
         name: "read-only shared memory",
         offset: (0x4c, 0x88),

@@ -7,6 +7,8 @@ mod layout;
 mod parameters;
 mod peb;
 mod teb;
+#[cfg(test)]
+mod tests;
 
 use super::Evidence;
 use crate::addr::AddressRange;

@@ -19,6 +19,8 @@ const PARTLY_RESERVED: usize = 20_000;
 /// Allocations looked into that are committed from end to end, as the chunks
 /// of other allocators are, in their thousands.
 const ALL_COMMITTED: usize = 2_000;
+/// Captured runs, and regions of one run, that are looked up.
+const LOOKED_UP: usize = 100_000;
 /// A heap reserves no less than an allocation granule.
 const SMALLEST: u64 = 0x1_0000;
 /// Heaps found this way.
@@ -40,8 +42,7 @@ pub(super) fn find(
         return;
     }
     let starts = candidates(context.map, dump.captured.ranges());
-    let starts = starts.into_iter().filter(|start| has_signature(dump, *start));
-    let starts: Vec<u64> = starts.collect();
+    let starts: Vec<u64> = starts.into_iter().filter(|start| has_signature(dump, *start)).collect();
     let widths: &[PointerWidth] = match dump.system.width {
         PointerWidth::Bits32 => &[PointerWidth::Bits32],
         PointerWidth::Bits64 => &[PointerWidth::Bits64, PointerWidth::Bits32],
@@ -66,92 +67,43 @@ pub(super) fn find(
     }
 }
 
-/// Captured starts of allocations that a heap can be in.
+/// Captured starts of allocations that a heap can be in, those with reserved
+/// parts first. A map that knows no allocations has the starts of captured
+/// pages instead.
 fn candidates(map: &RegionMap<'_>, captured: &[CapturedRange]) -> Vec<u64> {
     if !map.knows_free() {
         let starts = captured.iter().map(|run| run.range.start());
         return starts.filter(|start| start.is_multiple_of(PAGE)).take(PARTLY_RESERVED).collect();
     }
-    // Few captured runs: look up each. Many: one pass over the regions.
-    if captured.len().saturating_mul(32) < map.len() {
-        let regions = captured.iter().flat_map(|run| {
-            let regions = map.regions_in(run.range);
-            regions.filter(|region| run.range.contains(region.range.start()))
-        });
-        let starts = regions.filter(can_begin_heap).map(|region| region.range.start());
-        return starts.take(PARTLY_RESERVED).collect();
-    }
-    let mut found = Candidates { runs: captured, reserved: Vec::new(), committed: Vec::new() };
-    let mut open: Option<Open> = None;
-    for region in map.iter() {
-        match &mut open {
-            Some(allocation) if region.allocation_base == Some(allocation.start) => {
-                allocation.last = region.range.last();
-                allocation.reserved |= region.state == State::Reserve;
-            }
-            _ => {
-                if let Some(allocation) = open.take() {
-                    found.add(&allocation);
-                }
-                open = can_begin_heap(&region).then(|| Open {
-                    start: region.range.start(),
-                    last: region.range.last(),
-                    reserved: false,
-                });
-            }
+    let (mut reserved, mut committed) = (Vec::new(), Vec::new());
+    for region in captured.iter().take(LOOKED_UP).flat_map(|run| {
+        let regions = map.regions_in(run.range).take(LOOKED_UP);
+        regions.filter(|region| run.range.contains(region.range.start()))
+    }) {
+        let next = region.range.last().checked_add(1).and_then(|next| map.find(next));
+        let next = next.filter(|next| next.allocation_base == region.allocation_base);
+        let partly = next.is_some_and(|next| next.state == State::Reserve);
+        let (list, limit) = match partly {
+            true => (&mut reserved, PARTLY_RESERVED),
+            false => (&mut committed, ALL_COMMITTED),
+        };
+        if list.len() < limit && can_begin_heap(&region, next.as_ref()) {
+            list.push(region.range.start());
         }
     }
-    if let Some(allocation) = open {
-        found.add(&allocation);
-    }
-    found.reserved.extend(found.committed);
-    found.reserved
+    reserved.append(&mut committed);
+    reserved
 }
 
-/// An allocation that the pass is in.
-struct Open {
-    start: u64,
-    last: u64,
-    reserved: bool,
-}
-
-struct Candidates<'c> {
-    /// Those that do not end below the allocations seen so far.
-    runs: &'c [CapturedRange],
-    reserved: Vec<u64>,
-    committed: Vec<u64>,
-}
-
-impl Candidates<'_> {
-    #[inline]
-    fn add(&mut self, allocation: &Open) {
-        let start = allocation.start;
-        if allocation.last.saturating_sub(start) < SMALLEST.saturating_sub(1) {
-            return;
-        }
-        while let Some((run, rest)) = self.runs.split_first() {
-            if run.range.last() >= start {
-                let (list, limit) = match allocation.reserved {
-                    true => (&mut self.reserved, PARTLY_RESERVED),
-                    false => (&mut self.committed, ALL_COMMITTED),
-                };
-                if run.range.contains(start) && list.len() < limit {
-                    list.push(start);
-                }
-                return;
-            }
-            self.runs = rest;
-        }
-    }
-}
-
-#[inline]
-fn can_begin_heap(region: &Region) -> bool {
+/// `next` is the region behind it in the same allocation.
+fn can_begin_heap(region: &Region, next: Option<&Region>) -> bool {
+    let size = next.map_or(0, |next| next.range.size()).saturating_add(region.range.size());
     region.state == State::Commit
         && region.allocation_base == Some(region.range.start())
         && matches!(region.memory_type, Some(MemoryType::Private | MemoryType::Mapped))
         && region.protect.is_writable()
         && !region.protect.is_guard()
+        && size >= SMALLEST
 }
 
 /// One small read: whether a signature stands where a header has one.

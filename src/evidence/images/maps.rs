@@ -2,13 +2,18 @@
 //! module list says which files are images; a file that is mapped executable
 //! and that it does not name is one, too.
 
+use super::elf::ElfHeader;
 use super::header::{Header, HeaderReader};
+use super::lines::{File, Part, Role, is_filling, may_be_image};
 use super::listed::in_use;
-use super::{Image, MAX_UNLISTED, Section, elf::ElfHeader, image_claim, next_row};
+use super::{Image, MAX_UNLISTED, Section, image_claim, next_row};
 use crate::addr::AddressRange;
-use crate::dump::{Dump, LinuxMap, LinuxMaps, stream_type};
+use crate::dump::{Dump, LinuxMap, LinuxMaps, Module, stream_type};
 use crate::evidence::{Claim, Confidence, Detail, Evidence, EvidenceSource, Subject, Use};
-use crate::map::{Protection, RegionMap};
+use crate::map::RegionMap;
+
+/// Images before the nearest one that are asked whether a line is theirs.
+const NEIGHBOURS: usize = 4;
 
 pub(super) fn gather(
     dump: &Dump<'_>,
@@ -18,90 +23,30 @@ pub(super) fn gather(
     sections_left: &mut usize,
     evidence: &mut Evidence,
 ) {
-    let mut owners = listed(dump, map, lines, headers, evidence);
+    let modules = dump.modules.modules.iter().zip(0_u32..);
+    let mut owners: Vec<Owner<'_>> =
+        modules.filter_map(|(module, row)| Owner::of(module, row, lines, headers)).collect();
     owners.sort_by_key(|owner| owner.range.start());
-    let mut pass = Pass {
-        owners,
-        next_owner: 0,
-        group: None,
-        current: None,
-        sections_left,
-        unlisted: 0,
-        modules_present: dump.modules.present,
-    };
+    let mut pass =
+        Pass { owners, next_owner: 0, current: None, group: None, found: Vec::new(), more: 0 };
     for line in &lines.maps {
-        pass.line(line, headers, evidence);
+        pass.line(line);
     }
-    pass.close_group(headers, evidence);
-    let more = pass.unlisted.saturating_sub(MAX_UNLISTED);
+    pass.close_group();
+    let Pass { mut owners, found, more, .. } = pass;
     if more > 0 {
         evidence.issues.add(Some(stream_type::LINUX_MAPS), None, || {
             format!("{more} more images that no list names are left out")
         });
     }
-}
-
-/// An image of the module list, as the pass over the lines needs it.
-struct Owner {
-    range: AddressRange,
-    row: u32,
-    file: Option<File>,
-    header: Option<ElfHeader>,
-}
-
-/// What two lines of one file have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct File {
-    device: (u32, u32),
-    inode: u64,
-    name: String,
-}
-
-impl File {
-    fn of(line: &LinuxMap) -> Option<File> {
-        let named = !line.name.is_empty() && !is_anonymous(line);
-        named.then(|| File { device: line.device, inode: line.inode, name: line.name.clone() })
+    owners.sort_by_key(|owner| owner.row);
+    for owner in owners {
+        owner.report(map, sections_left, evidence);
     }
-
-    fn is_of(&self, line: &LinuxMap) -> bool {
-        self.device == line.device && self.inode == line.inode && self.name == line.name
+    for group in found {
+        let header = elf_header(headers, group.range.start());
+        group.report(header, dump.modules.present, sections_left, evidence);
     }
-}
-
-/// The rows of the module list, and who owns which lines.
-fn listed(
-    dump: &Dump<'_>,
-    map: &RegionMap<'_>,
-    lines: &LinuxMaps,
-    headers: &mut HeaderReader<'_, '_>,
-    evidence: &mut Evidence,
-) -> Vec<Owner> {
-    let mut owners = Vec::new();
-    for (module, row) in dump.modules.modules.iter().zip(0_u32..) {
-        let Some(range) = module.range.or_else(|| AddressRange::new(module.base, 1)) else {
-            continue;
-        };
-        if module.range.is_some() {
-            let known = (Confidence::Recorded, EvidenceSource::ModuleList);
-            evidence.claim(image_claim(range, row, Use::Plain, known, Detail::None));
-        }
-        let header = elf_header(headers, module.base);
-        let after = lines.maps.partition_point(|line| line.range.start() <= module.base);
-        let line = after.checked_sub(1).and_then(|at| lines.maps.get(at));
-        let file = line.filter(|line| line.range.contains(module.base)).and_then(File::of);
-        evidence.images.push(Image {
-            range,
-            module: Some(row),
-            path: module.path.clone(),
-            named_by: (!module.path.is_empty()).then_some(EvidenceSource::ModuleList),
-            mapped: map.find(module.base).is_some_and(|region| in_use(&region)),
-            sections: Vec::new(),
-            has_header: header.is_some(),
-            header: None,
-        });
-        owners.push(Owner { range, row, file, header });
-    }
-    owners
 }
 
 fn elf_header(headers: &mut HeaderReader<'_, '_>, base: u64) -> Option<ElfHeader> {
@@ -111,195 +56,114 @@ fn elf_header(headers: &mut HeaderReader<'_, '_>, base: u64) -> Option<ElfHeader
     }
 }
 
-/// One pass over the lines. Each line goes to the image that it begins in, or
-/// joins the lines of one file that no list names.
-struct Pass<'l> {
-    owners: Vec<Owner>,
-    /// The first owner that begins after the line.
-    next_owner: usize,
-    group: Option<Group>,
-    /// The owner of the line before, and where that line ends.
-    current: Option<(usize, u64)>,
-    sections_left: &'l mut usize,
-    unlisted: usize,
-    modules_present: bool,
+/// An image of the module list, and the lines that are its.
+struct Owner<'d> {
+    module: &'d Module,
+    row: u32,
+    range: AddressRange,
+    /// The path without what the kernel adds.
+    path: &'d str,
+    /// The file of the line that begins at the base: its name may differ from
+    /// the path, `[vdso]` and libraries inside an APK do.
+    file: Option<File>,
+    header: Option<ElfHeader>,
+    parts: Vec<Part>,
 }
 
-/// Lines of one file.
+impl<'d> Owner<'d> {
+    fn of(
+        module: &'d Module,
+        row: u32,
+        lines: &LinuxMaps,
+        headers: &mut HeaderReader<'_, '_>,
+    ) -> Option<Owner<'d>> {
+        let range = module.range.or_else(|| AddressRange::new(module.base, 1))?;
+        let after = lines.maps.partition_point(|line| line.range.start() <= module.base);
+        let line = after.checked_sub(1).and_then(|at| lines.maps.get(at));
+        Some(Owner {
+            module,
+            row,
+            range,
+            path: module.path.strip_suffix(" (deleted)").unwrap_or(&module.path),
+            file: line.filter(|line| line.range.start() == module.base).and_then(File::of),
+            header: elf_header(headers, module.base),
+            parts: Vec::new(),
+        })
+    }
+
+    /// Whether a line is a mapping of the image's file.
+    fn owns(&self, line: &LinuxMap) -> bool {
+        let named = !line.name.is_empty() && self.path == line.name;
+        named || self.file.as_ref().is_some_and(|file| file.is_of(line))
+    }
+
+    /// Whether it is an image at all: some writers list every mapped file,
+    /// fonts and archives included (Firefox for Android).
+    fn is_image(&self) -> bool {
+        let name = self.file.as_ref().map_or(self.path, |file| &file.name);
+        let executable = self.parts.iter().any(|part| part.protect.is_executable());
+        let code = executable && (may_be_image(name) || !name.starts_with('/'));
+        code || self.header.is_some() || self.parts.is_empty()
+    }
+
+    fn report(self, map: &RegionMap<'_>, sections_left: &mut usize, evidence: &mut Evidence) {
+        let is_image = self.is_image();
+        let Owner { module, row, range, header, parts, .. } = self;
+        if module.range.is_some() {
+            let known = (Confidence::Recorded, EvidenceSource::ModuleList);
+            let claim = if is_image {
+                image_claim(range, row, Use::Plain, known, Detail::None)
+            } else {
+                let detail = Detail::Words("in the module list, but no part of it is code");
+                Claim { kind: None, ..image_claim(range, row, Use::Plain, known, detail) }
+            };
+            evidence.claim(claim);
+        }
+        let mapped = !parts.is_empty() || map.find(module.base).as_ref().is_some_and(in_use);
+        let mut image = Image {
+            range,
+            module: Some(row),
+            path: module.path.clone(),
+            named_by: (!module.path.is_empty()).then_some(EvidenceSource::ModuleList),
+            mapped,
+            sections: Vec::new(),
+            has_header: header.is_some(),
+            header: None,
+        };
+        if is_image {
+            add_parts(&mut image, row, &parts, header.as_ref(), sections_left, evidence);
+        }
+        evidence.images.push(image);
+    }
+}
+
+/// Lines of one file that no list names.
 struct Group {
     file: File,
     range: AddressRange,
     offset: u64,
     executable: bool,
     deleted: bool,
-    lines: Vec<Line>,
-}
-
-/// What of a line a section is made from.
-struct Line {
-    range: AddressRange,
-    usage: &'static str,
-    protect: Protection,
-}
-
-impl Pass<'_> {
-    fn line(
-        &mut self,
-        line: &LinuxMap,
-        headers: &mut HeaderReader<'_, '_>,
-        evidence: &mut Evidence,
-    ) {
-        let start = line.range.start();
-        while self.owners.get(self.next_owner).is_some_and(|owner| owner.range.start() <= start) {
-            self.next_owner = self.next_owner.saturating_add(1);
-        }
-        let at = self.next_owner.checked_sub(1);
-        let owner = at.and_then(|at| Some((at, self.owners.get(at)?)));
-        let follows = self.current.filter(|(_, end)| *end == start).map(|(at, _)| at);
-        self.current = None;
-        if let Some((at, owner)) = owner {
-            let inside = owner.range.contains(start);
-            let own = owner.file.as_ref().is_some_and(|file| file.is_of(line));
-            if inside && (own || (follows == Some(at) && is_filling(line))) {
-                let usage = use_of(line, owner.header.as_ref(), owner.range.start());
-                let detail = match owner.header {
-                    Some(_) => "named by the ELF header",
-                    None => "named by its access and place",
-                };
-                let (range, row) = (line.range, owner.row);
-                let known = (Confidence::Recorded, EvidenceSource::LinuxMaps);
-                let section = Section { usage: Use::Named(usage), range, protect: protect(line) };
-                self.add(row, section, known, detail, evidence);
-                self.current = Some((at, line.range.end()));
-                return;
-            }
-            if follows == Some(at) && !inside && is_filling(line) && line.write {
-                self.bss_outside(at, line, evidence);
-                return;
-            }
-        }
-        self.group_line(line, headers, evidence);
-    }
-
-    /// Anonymous memory directly after an image whose module list entry ends
-    /// with the file: .bss, as far as the header says; without one, when it
-    /// is no larger than the image.
-    ///
-    /// Wrong when the loader mapped no .bss and the next mapping happens to
-    /// touch the image.
-    fn bss_outside(&mut self, at: usize, line: &LinuxMap, evidence: &mut Evidence) {
-        let Some(owner) = self.owners.get(at) else { return };
-        let base = owner.range.start();
-        let (range, confidence, detail) = match &owner.header {
-            Some(header) => {
-                let end = header.end(base).unwrap_or(0).min(line.range.end());
-                let range = AddressRange::between(line.range.start(), end);
-                (range, Confidence::Derived, "beyond the module list's size, inside the segment")
-            }
-            None => {
-                let range = Some(line.range).filter(|range| range.size() <= owner.range.size());
-                (range, Confidence::Heuristic, "anonymous, directly after the image's data")
-            }
-        };
-        let (Some(range), row) = (range, owner.row) else { return };
-        let source = match confidence {
-            Confidence::Derived => EvidenceSource::ElfHeader,
-            _ => EvidenceSource::Shape,
-        };
-        let section = Section { usage: Use::Named("ELF bss"), range, protect: protect(line) };
-        self.add(row, section, (confidence, source), detail, evidence);
-    }
-
-    fn add(
-        &mut self,
-        row: u32,
-        section: Section,
-        known: (Confidence, EvidenceSource),
-        detail: &'static str,
-        evidence: &mut Evidence,
-    ) {
-        if *self.sections_left == 0 {
-            return;
-        }
-        *self.sections_left = self.sections_left.saturating_sub(1);
-        let detail = Detail::Words(detail);
-        evidence.claim(image_claim(section.range, row, section.usage, known, detail));
-        let image = usize::try_from(row).ok().and_then(|row| evidence.images.get_mut(row));
-        if let Some(image) = image {
-            image.sections.push(section);
-        }
-    }
-
-    /// A line that no image of the list owns.
-    fn group_line(
-        &mut self,
-        line: &LinuxMap,
-        headers: &mut HeaderReader<'_, '_>,
-        evidence: &mut Evidence,
-    ) {
-        if let Some(group) = &mut self.group {
-            let touches = group.range.end() == line.range.start();
-            let own = group.file.is_of(line) && line.offset >= group.offset;
-            if own || (touches && is_filling(line) && line.range.size() <= group.range.size()) {
-                group.extend(line);
-                return;
-            }
-        }
-        self.close_group(headers, evidence);
-        self.group = may_be_image(line).then(|| Group::new(line)).flatten();
-    }
-
-    /// Ends the lines of one file: when one is executable, they are an image.
-    fn close_group(&mut self, headers: &mut HeaderReader<'_, '_>, evidence: &mut Evidence) {
-        let Some(group) = self.group.take().filter(|group| group.executable) else { return };
-        self.unlisted = self.unlisted.saturating_add(1);
-        if self.unlisted > MAX_UNLISTED {
-            return;
-        }
-        let base = group.range.start();
-        let header = elf_header(headers, base);
-        let row = next_row(evidence);
-        let detail = match (self.modules_present, group.deleted) {
-            (_, true) => "an executable file, since deleted, that the module list does not name",
-            (true, false) => "an executable file that the module list does not name",
-            (false, false) => "an executable file, and there is no module list",
-        };
-        let known = (Confidence::Recorded, EvidenceSource::LinuxMaps);
-        evidence.claim(image_claim(group.range, row, Use::Plain, known, Detail::Words(detail)));
-        evidence.images.push(Image {
-            range: group.range,
-            module: None,
-            path: group.file.name,
-            named_by: Some(EvidenceSource::LinuxMaps),
-            mapped: true,
-            sections: Vec::new(),
-            has_header: header.is_some(),
-            header: None,
-        });
-        for line in group.lines {
-            let named = header.as_ref().and_then(|header| header.use_of(base, line.range.start()));
-            let detail = match named {
-                Some(_) => "named by the ELF header",
-                None => "named by its access and place",
-            };
-            let usage = Use::Named(named.unwrap_or(line.usage));
-            let section = Section { usage, range: line.range, protect: line.protect };
-            self.add(row, section, known, detail, evidence);
-        }
-    }
+    parts: Vec<Part>,
 }
 
 impl Group {
     fn new(line: &LinuxMap) -> Option<Group> {
-        let file = File::of(line)?;
         Some(Group {
-            file,
+            file: File::of(line)?,
             range: line.range,
             offset: line.offset,
             executable: line.execute,
             deleted: line.deleted,
-            lines: vec![Line::of(line)],
+            parts: vec![Part::line(line)],
         })
+    }
+
+    /// Whether the line is the file's, further on, or memory that touches it.
+    fn takes(&self, line: &LinuxMap) -> bool {
+        let own = self.file.is_of(line) && line.offset >= self.offset;
+        let touches = self.range.end() == line.range.start();
+        own || (touches && is_filling(line) && line.range.size() <= self.range.size())
     }
 
     fn extend(&mut self, line: &LinuxMap) {
@@ -307,60 +171,156 @@ impl Group {
         self.range = AddressRange::spanning(self.range.start(), last).unwrap_or(self.range);
         self.offset = self.offset.max(line.offset);
         self.executable |= line.execute;
-        self.lines.push(Line::of(line));
+        self.parts.push(Part::line(line));
+    }
+
+    fn report(
+        self,
+        header: Option<ElfHeader>,
+        list_present: bool,
+        sections_left: &mut usize,
+        evidence: &mut Evidence,
+    ) {
+        let row = next_row(evidence);
+        let detail = match (list_present, self.deleted) {
+            (_, true) => "an executable file, since deleted, that the module list does not name",
+            (true, false) => "an executable file that the module list does not name",
+            (false, false) => "an executable file, and there is no module list",
+        };
+        let known = (Confidence::Recorded, EvidenceSource::LinuxMaps);
+        evidence.claim(image_claim(self.range, row, Use::Plain, known, Detail::Words(detail)));
+        let mut image = Image {
+            range: self.range,
+            module: None,
+            path: self.file.name,
+            named_by: Some(EvidenceSource::LinuxMaps),
+            mapped: true,
+            sections: Vec::new(),
+            has_header: header.is_some(),
+            header: None,
+        };
+        add_parts(&mut image, row, &self.parts, header.as_ref(), sections_left, evidence);
+        evidence.images.push(image);
     }
 }
 
-impl Line {
-    fn of(line: &LinuxMap) -> Line {
-        Line { range: line.range, usage: use_of(line, None, 0), protect: protect(line) }
+/// One pass over the lines. Each line goes to the image that it begins in, or
+/// joins the lines of one file that no list names.
+struct Pass<'d> {
+    /// By first address.
+    owners: Vec<Owner<'d>>,
+    /// The first owner that begins after the line.
+    next_owner: usize,
+    /// The owner of the line before, and where that line ends.
+    current: Option<(usize, u64)>,
+    group: Option<Group>,
+    found: Vec<Group>,
+    /// Groups beyond the bound.
+    more: usize,
+}
+
+impl Pass<'_> {
+    fn line(&mut self, line: &LinuxMap) {
+        let start = line.range.start();
+        while self.owners.get(self.next_owner).is_some_and(|owner| owner.range.start() <= start) {
+            self.next_owner = self.next_owner.saturating_add(1);
+        }
+        let follows = self.current.take().filter(|(_, end)| *end == start).map(|(at, _)| at);
+        if let Some(at) = self.owner_of(line, follows) {
+            if let Some(owner) = self.owners.get_mut(at) {
+                owner.parts.push(Part::line(line));
+            }
+            self.current = Some((at, line.range.end()));
+            return;
+        }
+        let before = follows.filter(|_| is_filling(line) && line.write);
+        match before.and_then(|at| self.owners.get_mut(at)) {
+            Some(owner) => {
+                owner.parts.extend(Part::bss_after(line, owner.header.as_ref(), owner.range));
+            }
+            None => self.group_line(line),
+        }
+    }
+
+    /// The image that a line is part of: one that has the line's beginning in
+    /// its range and the same file, or the image of the line before.
+    ///
+    /// Ranges of the list overlap: Breakpad's writer for Android gives images
+    /// with packed relocations a base before their first mapping. So some
+    /// owners before the nearest one are asked, too.
+    fn owner_of(&self, line: &LinuxMap, follows: Option<usize>) -> Option<usize> {
+        let nearest = self.owners.get(..self.next_owner)?.iter().enumerate().rev().take(NEIGHBOURS);
+        let mut inside = nearest.filter(|(_, owner)| owner.range.contains(line.range.start()));
+        if let Some((at, _)) = inside.clone().find(|(_, owner)| owner.owns(line)) {
+            return Some(at);
+        }
+        let before = follows?;
+        let continues = self.owners.get(before)?.owns(line);
+        let filling = is_filling(line) && inside.any(|(at, _)| at == before);
+        (continues || filling).then_some(before)
+    }
+
+    /// A line that no image of the list owns.
+    fn group_line(&mut self, line: &LinuxMap) {
+        if let Some(group) = self.group.as_mut().filter(|group| group.takes(line)) {
+            group.extend(line);
+            return;
+        }
+        self.close_group();
+        if !line.shared && may_be_image(&line.name) {
+            self.group = Group::new(line);
+        }
+    }
+
+    /// Ends the lines of one file: when one is executable, they are an image.
+    fn close_group(&mut self) {
+        let Some(group) = self.group.take().filter(|group| group.executable) else { return };
+        if self.found.len() < MAX_UNLISTED {
+            self.found.push(group);
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
     }
 }
 
-/// Files that an executable mapping makes an image; not devices, shared
-/// memory and code that a just-in-time compiler made.
-fn may_be_image(line: &LinuxMap) -> bool {
-    const NOT: [&str; 4] = ["/dev/", "/memfd:", "/SYSV", "/anon_hugepage"];
-    line.name.starts_with('/') && !line.shared && !NOT.iter().any(|not| line.name.starts_with(not))
-}
-
-/// Memory without a file, or of Android's name for .bss.
-fn is_anonymous(line: &LinuxMap) -> bool {
-    line.inode == 0 && (line.name.is_empty() || line.name == "[anon:.bss]")
-}
-
-/// What may stand between or after the mappings of an image's file: zeroed
-/// data, and the gaps that a loader leaves without access.
-fn is_filling(line: &LinuxMap) -> bool {
-    let gap = !line.read && !line.write && !line.execute;
-    is_anonymous(line) && !line.shared && !line.execute && (line.write || gap)
-}
-
-/// What a line of an image is for: by the header, else by access and place.
-fn use_of(line: &LinuxMap, header: Option<&ElfHeader>, base: u64) -> &'static str {
-    if line.name == "[vdso]" {
-        return "vdso";
+/// Claims the parts of `image`, row `row`, and makes them its sections.
+fn add_parts(
+    image: &mut Image,
+    row: u32,
+    parts: &[Part],
+    header: Option<&ElfHeader>,
+    sections_left: &mut usize,
+    evidence: &mut Evidence,
+) {
+    let base = image.range.start();
+    for part in parts.iter().take(*sections_left) {
+        let named = header.and_then(|header| header.use_of(base, part.range.start()));
+        let (confidence, source, detail) = match (part.role, named) {
+            (Role::Line, Some(_)) => {
+                (Confidence::Recorded, EvidenceSource::LinuxMaps, "named by the ELF header")
+            }
+            (Role::Line, None) => {
+                (Confidence::Recorded, EvidenceSource::LinuxMaps, "named by its access and place")
+            }
+            (Role::BssOfHeader, _) => (
+                Confidence::Derived,
+                EvidenceSource::ElfHeader,
+                "beyond the module list's size, inside the segment",
+            ),
+            (Role::BssByPlace, _) => (
+                Confidence::Heuristic,
+                EvidenceSource::Shape,
+                "anonymous, directly after the image's data",
+            ),
+        };
+        let usage = Use::Named(named.filter(|_| part.usage != "vdso").unwrap_or(part.usage));
+        let known = (confidence, source);
+        evidence.claim(image_claim(part.range, row, usage, known, Detail::Words(detail)));
+        let last = image.range.last().max(part.range.last());
+        image.range = AddressRange::spanning(base, last).unwrap_or(image.range);
+        image.sections.push(Section { usage, range: part.range, protect: part.protect });
     }
-    let named = header.and_then(|header| header.use_of(base, line.range.start()));
-    match named {
-        Some(usage) => usage,
-        None if line.execute => "ELF text",
-        None if is_anonymous(line) && line.write => "ELF bss",
-        None if line.write => "ELF data",
-        None if line.read => "ELF read-only data",
-        None => "ELF gap",
-    }
-}
-
-fn protect(line: &LinuxMap) -> Protection {
-    match (line.execute, line.write, line.read) {
-        (true, true, _) => Protection::EXECUTE_READ_WRITE,
-        (true, false, true) => Protection::EXECUTE_READ,
-        (true, false, false) => Protection::EXECUTE,
-        (false, true, _) => Protection::READ_WRITE,
-        (false, false, true) => Protection::READ_ONLY,
-        (false, false, false) => Protection::NO_ACCESS,
-    }
+    *sections_left = sections_left.saturating_sub(image.sections.len());
 }
 
 /// Whether a claim is one that this gatherer made of a whole line: then the

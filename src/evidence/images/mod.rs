@@ -1,13 +1,14 @@
 //! Images: the module list, headers in memory, images that no list names, and
 //! modules that were unloaded.
 //!
-//! Two ways in: the maps text of Linux and Android ([`maps`]), where an image
-//! is a row of file mappings, and everything else ([`listed`], [`unlisted`]),
+//! Two ways in: the maps text of Linux and Android (`maps`), where an image
+//! is a row of file mappings, and everything else (`listed`, `unlisted`),
 //! where it is one allocation. Both read at most one page of header an image.
 
 mod data;
 mod elf;
 mod header;
+mod lines;
 mod listed;
 pub mod loader;
 mod macho;
@@ -15,11 +16,14 @@ mod maps;
 mod names;
 mod pe;
 mod runs;
-mod unlisted;
+#[cfg(test)]
+mod tests;
+pub(super) mod unlisted;
 
 pub use data::{DataImage, DataLayout};
 pub(super) use maps::is_line_of_image;
 
+use super::survey::Survey;
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
 use crate::addr::AddressRange;
 use crate::dump::Dump;
@@ -35,8 +39,9 @@ const MAX_UNLISTED: usize = 65_536;
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Where it is. One byte at the base when neither list nor map says how
-    /// big it is.
+    /// Where it is: the module list's range; the allocation at its base or the
+    /// lines of its file where the map knows better; one byte at the base when
+    /// neither says how big it is.
     pub range: AddressRange,
     /// Index in the module list; `None` for an image that it does not name.
     pub module: Option<u32>,
@@ -47,7 +52,8 @@ pub struct Image {
     /// Who gave the path. A name from [`EvidenceSource::PeHeader`] is what
     /// the file calls itself: the export directory's name, or a PDB's path.
     pub named_by: Option<EvidenceSource>,
-    /// Whether any region of the map holds its base.
+    /// Whether any region of the map holds its base, or any line of the maps
+    /// text its file.
     pub mapped: bool,
     /// Sections, or runs of one protection where the header is not captured.
     pub sections: Vec<Section>,
@@ -96,7 +102,12 @@ pub struct Section {
     pub protect: Protection,
 }
 
-pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Evidence) {
+pub(super) fn gather(
+    dump: &Dump<'_>,
+    map: &RegionMap<'_>,
+    survey: &Survey,
+    evidence: &mut Evidence,
+) {
     let mut headers = HeaderReader::new(dump);
     let mut sections_left = MAX_SECTIONS;
     match (map.source, &dump.linux.maps) {
@@ -106,7 +117,8 @@ pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Eviden
         (source, _) => {
             listed::gather(dump, map, &mut headers, &mut sections_left, evidence);
             if source == MapSource::MemoryInfo {
-                unlisted::gather(dump, map, &mut headers, &mut sections_left, evidence);
+                let found = &survey.images;
+                unlisted::gather(dump, map, found, &mut headers, &mut sections_left, evidence);
             }
         }
     }

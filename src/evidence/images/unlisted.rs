@@ -1,5 +1,5 @@
-//! One pass over the regions for images that the module list does not name,
-//! and for PE files that are mapped, but not as images.
+//! Images that the module list does not name, and PE files that are mapped,
+//! but not as images.
 
 use std::collections::HashMap;
 
@@ -8,20 +8,18 @@ use super::listed::Content;
 use super::names::{self, Place};
 use super::{DataLayout, Image, MAX_UNLISTED, data, image_claim, loader, next_row};
 use crate::addr::AddressRange;
-use crate::dump::{Dump, stream_type};
+use crate::dump::{Dump, Module, stream_type};
 use crate::evidence::{Confidence, Detail, Evidence, EvidenceSource, Use};
-use crate::map::{MemoryType, Region, RegionMap};
+use crate::map::{AllocationRun, MemoryType, RegionMap};
 
 pub(super) fn gather(
     dump: &Dump<'_>,
     map: &RegionMap<'_>,
+    found: &Candidates,
     headers: &mut HeaderReader<'_, '_>,
     sections_left: &mut usize,
     evidence: &mut Evidence,
 ) {
-    let mut listed: Vec<u64> = dump.modules.modules.iter().map(|module| module.base).collect();
-    listed.sort_unstable();
-    let found = find(map, &listed);
     if found.more > 0 {
         evidence.issues.add(Some(stream_type::MODULE_LIST), None, || {
             format!("{} more images that no list names are left out", found.more)
@@ -30,7 +28,7 @@ pub(super) fn gather(
     // The loader's list is a walk; most dumps need none.
     let loaded =
         if found.images.is_empty() { HashMap::new() } else { loader_names(dump, evidence) };
-    for range in found.images {
+    for range in found.images.iter().copied() {
         let at = next_row(evidence);
         let known = (Confidence::Recorded, EvidenceSource::MemoryInfoList);
         let detail = Detail::Words(if dump.modules.present {
@@ -71,7 +69,7 @@ pub(super) fn gather(
         content.describe(&mut image, at, regions, sections_left, evidence);
         evidence.images.push(image);
     }
-    data::gather(&found.candidates, headers, evidence);
+    data::gather(&found.files, headers, evidence);
 }
 
 fn loader_names(dump: &Dump<'_>, evidence: &Evidence) -> HashMap<u64, String> {
@@ -80,82 +78,44 @@ fn loader_names(dump: &Dump<'_>, evidence: &Evidence) -> HashMap<u64, String> {
     entries.filter(|entry| !entry.path.is_empty()).map(|entry| (entry.base, entry.path)).collect()
 }
 
-/// What the pass finds.
-struct Found {
+/// What the pass over the allocations finds.
+#[derive(Debug, Default)]
+pub(in crate::evidence) struct Candidates {
+    /// The bases of the module list, sorted.
+    listed: Vec<u64>,
     images: Vec<AddressRange>,
     /// Images beyond the bound.
     more: u64,
     /// Allocations that may begin with a PE header.
-    candidates: Vec<data::Candidate>,
+    files: Vec<data::Candidate>,
 }
 
-/// An allocation, as far as the pass has come.
-#[derive(Clone, Copy)]
-struct Run {
-    base: u64,
-    start: u64,
-    last: u64,
-    memory_type: MemoryType,
-    executable: bool,
-}
-
-/// One pass over the regions. `listed` are the bases of the module list,
-/// sorted.
-fn find(map: &RegionMap<'_>, listed: &[u64]) -> Found {
-    let mut found = Found { images: Vec::new(), more: 0, candidates: Vec::new() };
-    let mut current: Option<Run> = None;
-    for region in (0..map.len()).map_while(|index| map.get(index)) {
-        let (Some(base), Some(memory_type)) = (region.allocation_base, region.memory_type) else {
-            continue;
-        };
-        if let Some(run) = current.as_mut().filter(|run| continues(run, base, &region)) {
-            run.last = region.range.last();
-            run.executable |= region.protect.is_executable();
-            continue;
-        }
-        let run = Run {
-            base,
-            start: region.range.start(),
-            last: region.range.last(),
-            memory_type,
-            executable: region.protect.is_executable(),
-        };
-        if let Some(done) = current.replace(run) {
-            found.add(done, listed);
-        }
+impl Candidates {
+    pub(in crate::evidence) fn new(modules: &[Module]) -> Candidates {
+        let mut listed: Vec<u64> = modules.iter().map(|module| module.base).collect();
+        listed.sort_unstable();
+        Candidates { listed, ..Candidates::default() }
     }
-    if let Some(done) = current {
-        found.add(done, listed);
-    }
-    found
-}
 
-#[inline]
-fn continues(run: &Run, base: u64, region: &Region) -> bool {
-    run.base == base && run.last.wrapping_add(1) == region.range.start()
-}
-
-impl Found {
     #[inline]
-    fn add(&mut self, run: Run, listed: &[u64]) {
+    pub(in crate::evidence) fn look(&mut self, run: &AllocationRun) {
         match run.memory_type {
-            MemoryType::Image => self.add_image(run, listed),
-            MemoryType::Private if !run.executable => {}
-            MemoryType::Private | MemoryType::Mapped => {
-                if self.candidates.len() < data::MAX_PROBES && run.base == run.start {
-                    self.add_candidate(run, listed);
-                }
+            Some(MemoryType::Image) => self.look_at_image(run),
+            Some(MemoryType::Private) if !run.executable => {}
+            Some(memory_type) if run.is_whole() && self.files.len() < data::MAX_PROBES => {
+                self.look_at_file(run, memory_type);
             }
+            _ => {}
         }
     }
 
-    fn add_image(&mut self, run: Run, listed: &[u64]) {
+    fn look_at_image(&mut self, run: &AllocationRun) {
         // Part of an image whose base is elsewhere, or with a module inside.
-        let first = listed.partition_point(|base| *base < run.start.min(run.base));
-        let named = listed.get(first).is_some_and(|base| *base <= run.last);
-        let Some(range) = AddressRange::spanning(run.start, run.last).filter(|_| !named) else {
+        let range = run.range();
+        let first = self.listed.partition_point(|base| *base < range.start().min(run.base));
+        if self.listed.get(first).is_some_and(|base| *base <= range.last()) {
             return;
-        };
+        }
         if self.images.len() < MAX_UNLISTED {
             self.images.push(range);
         } else {
@@ -163,12 +123,10 @@ impl Found {
         }
     }
 
-    fn add_candidate(&mut self, run: Run, listed: &[u64]) {
-        let named = listed.binary_search(&run.base).is_ok();
-        let range =
-            AddressRange::spanning(run.start, run.last).filter(|range| range.size() >= 0x1000);
-        if let Some(range) = range.filter(|_| !named) {
-            self.candidates.push(data::Candidate { range, memory_type: run.memory_type });
+    fn look_at_file(&mut self, run: &AllocationRun, memory_type: MemoryType) {
+        let range = run.range();
+        if range.size() >= 0x1000 && self.listed.binary_search(&run.base).is_err() {
+            self.files.push(data::Candidate { range, memory_type });
         }
     }
 }

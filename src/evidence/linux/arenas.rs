@@ -3,9 +3,10 @@
 //! (`heap_info` in malloc/arena.c: HEAP_MAX_SIZE is 64 MiB where pointers
 //! have 64 bits, 1 MiB where they have 32).
 //!
-//! Wrong for memory of other programs that is laid out in the same way, such
-//! as a Java heap of exactly this size; when the first words of the window
-//! are captured they must be those of an arena. Arenas that have grown to
+//! The shape counts only where glibc is mapped: on Android, 60 thread stacks
+//! of one 32-bit process had it. Wrong for other memory that is laid out in
+//! the same way, such as a Java heap of exactly this size; when the first
+//! words of the window are captured they decide. Arenas that have grown to
 //! their full size have no tail, and are not found.
 
 use crate::addr::AddressRange;
@@ -24,6 +25,7 @@ pub(super) fn gather(
 ) {
     let width = dump.system.width;
     let size = window_size(width);
+    let glibc = lines.maps.iter().any(is_glibc);
     let mut reader = (dump.limits.depth >= Depth::Headers).then(|| dump.captured.reader());
     for window in windows(accesses(map, lines), size) {
         let header = match &mut reader {
@@ -36,6 +38,7 @@ pub(super) fn gather(
                 EvidenceSource::AllocatorHeader,
                 "heap_info points to its arena",
             ),
+            HeapInfo::NotCaptured if !glibc => continue,
             HeapInfo::NotCaptured => {
                 (Confidence::Heuristic, EvidenceSource::Shape, "size and place are an arena's")
             }
@@ -62,12 +65,21 @@ pub(super) fn gather(
     }
 }
 
+/// `libc.so.6`, and `libc-2.31.so` before glibc 2.34.
+fn is_glibc(line: &LinuxMap) -> bool {
+    let file = line.name.rsplit('/').next().unwrap_or("");
+    file == "libc.so.6" || file.starts_with("libc-2.")
+}
+
 fn window_size(width: PointerWidth) -> u64 {
     match width {
         PointerWidth::Bits32 => 1 << 20,
         PointerWidth::Bits64 => 64 << 20,
     }
 }
+
+/// Guards of stacks are a page, 64 KiB at most.
+const MAX_GUARD: u64 = 0x1_0000;
 
 /// A place with the shape of an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +127,8 @@ fn access(line: &LinuxMap) -> Access {
 /// The windows: memory without access up to the end of one, and nothing but
 /// read-write memory before it to the start. The kernel joins neighbours of
 /// one access, so either end may reach further; not both, which would be no
-/// more than chance.
+/// more than chance. With other memory before the head the tail must be more
+/// than the guard of a stack.
 fn windows(
     regions: impl Iterator<Item = (AddressRange, Access)>,
     size: u64,
@@ -134,7 +147,8 @@ fn windows(
                 let (head, tail) = before?;
                 let start = tail.checked_sub(1)? & !size.wrapping_sub(1);
                 let end = start.checked_add(size)?;
-                let exact = head == start || range.end() == end;
+                let joined = range.end() == end && end.saturating_sub(tail) > MAX_GUARD;
+                let exact = head == start || joined;
                 let shape = head <= start && range.end() >= end && tail < end && exact;
                 shape.then_some(Window { start, tail, end })
             }
@@ -166,7 +180,7 @@ fn heap_info(reader: &mut MemoryReader<'_, '_>, window: Window, width: PointerWi
         return HeapInfo::NotCaptured;
     };
     let mask = window_size(width).wrapping_sub(1);
-    let after_header = arena & mask > 0 && arena & mask <= 0x100 && arena % step == 0;
+    let after_header = arena & mask > 0 && arena & mask <= 0x100 && arena.is_multiple_of(step);
     let first = arena & !mask == window.start;
     let linked = if first { previous == 0 } else { previous & mask == 0 && previous != 0 };
     let sized = used > 0 && used <= window.tail.saturating_sub(window.start);
@@ -224,5 +238,43 @@ mod tests {
         check(&[(64, 65, ReadWrite), (65, 127, Nothing)], &[]);
         check(&[(64, 65, Other), (65, 128, Nothing)], &[]);
         check(&[(60, 64, ReadWrite), (64, 128, Nothing)], &[]);
+    }
+
+    /// The window of a made-up process with these first words, if they are
+    /// captured; how its head is known.
+    fn claimed(words: Option<[u64; 4]>, glibc: &str) -> Option<Confidence> {
+        use crate::source::Source;
+        use crate::synth::DumpBuilder;
+        let lines = format!(
+            "7f0000000000-7f0000100000 rw-p 00000000 00:00 0\n\
+             7f0000100000-7f0004000000 ---p 00000000 00:00 0\n\
+             7f0010000000-7f0010001000 r-xp 00000000 08:01 7 /lib/{glibc}\n"
+        );
+        let mut builder = DumpBuilder::linux_x64().linux_maps(lines);
+        if let Some(words) = words {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            builder = builder.memory(0x7f00_0000_0000, bytes);
+        }
+        let source = Source::from_bytes(builder.build());
+        let dump = Dump::read(&source, &crate::limits::Limits::default()).unwrap();
+        let map = RegionMap::build(&dump);
+        let evidence = crate::evidence::gather(&dump, &map);
+        let head = |claim: &&Claim| claim.usage == Use::Named("malloc arena");
+        evidence.claims.iter().find(head).map(|claim| claim.confidence)
+    }
+
+    #[test]
+    fn the_first_words_decide_where_they_are_captured() {
+        let (libc, musl) = ("libc.so.6", "ld-musl-x86_64.so.1");
+        let start = 0x7f00_0000_0000;
+        let good = Some([start + 0x30, 0, 0x2_1000, 0x10_0000]);
+        assert_eq!(claimed(good, libc), Some(Confidence::Derived));
+        assert_eq!(claimed(good, musl), Some(Confidence::Derived));
+        assert_eq!(claimed(None, libc), Some(Confidence::Heuristic));
+        assert_eq!(claimed(None, musl), None);
+        let further = Some([start - (64 << 20) + 0x30, start - (64 << 20), 0x2_1000, 0x10_0000]);
+        assert_eq!(claimed(further, libc), Some(Confidence::Derived));
+        assert_eq!(claimed(Some([0; 4]), libc), None);
+        assert_eq!(claimed(Some([start, 0, 0x2_1000, 0x10_0000]), libc), None);
     }
 }

@@ -73,25 +73,20 @@ fn meaning(line: &LinuxMap, at: u32) -> Option<Meaning> {
 }
 
 fn anonymous(line: &LinuxMap) -> Option<Meaning> {
-    if line.shared {
-        let usage = Use::Named("anonymous shared memory");
-        let confidence = Confidence::Recorded;
-        return Some(Meaning {
-            kind: RegionKind::Shareable,
-            usage,
-            confidence,
-            detail: Detail::None,
-        });
-    }
-    // Memory without access is set aside for later: an allocator's arena, a
-    // guard. Whoever knows more than that is right.
     let reserved = !line.read && !line.write && !line.execute;
-    reserved.then_some(Meaning {
-        kind: RegionKind::Private,
-        usage: Use::Named("no access (reserved)"),
-        confidence: Confidence::Fallback,
-        detail: Detail::None,
-    })
+    let (kind, name, confidence) = match () {
+        () if line.inode != 0 => {
+            (RegionKind::MappedFile, "file without a name", Confidence::Recorded)
+        }
+        () if line.shared => {
+            (RegionKind::Shareable, "anonymous shared memory", Confidence::Recorded)
+        }
+        // Memory without access is set aside for later: an allocator's arena,
+        // a guard. Whoever knows more than that is right.
+        () if reserved => (RegionKind::Private, "no access (reserved)", Confidence::Fallback),
+        () => return None,
+    };
+    Some(Meaning { kind, usage: Use::Named(name), confidence, detail: Detail::None })
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 
 mod linux;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 use super::survey::Survey;

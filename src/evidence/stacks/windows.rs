@@ -32,7 +32,7 @@ pub(super) fn gather(
         while let Some(teb) = next.next_if(|teb| teb.thread == thread) {
             match look.teb_stack(teb) {
                 Ok(stack) => {
-                    let detail = teb_detail(teb, pointer.descriptor, &stack);
+                    let detail = teb_detail(teb, pointer.descriptor);
                     let stack = stack.with_pointer(pointer.stack_pointer);
                     push(evidence, stack, EvidenceSource::Teb, detail);
                 }
@@ -58,17 +58,13 @@ pub(super) fn gather(
 }
 
 /// What the claim says beside "TEB".
-fn teb_detail(teb: &Teb, descriptor: Option<AddressRange>, stack: &Stack) -> Detail {
+fn teb_detail(teb: &Teb, descriptor: Option<AddressRange>) -> Detail {
     if let Some(fiber) = teb.fiber {
         return Detail::At("DeallocationStack to StackBase, switched to the fiber at", fiber);
     }
     match descriptor {
         Some(range) if range.end() == teb.stack_base => Detail::At(
             "DeallocationStack to StackBase; the thread list agrees, and begins at",
-            range.start(),
-        ),
-        Some(range) if !range.overlaps(stack.range) => Detail::At(
-            "DeallocationStack to StackBase; the thread list has another at",
             range.start(),
         ),
         _ => Detail::At("DeallocationStack to StackBase of the TEB at", teb.address),

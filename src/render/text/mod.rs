@@ -1,9 +1,24 @@
 //! Reports for people, in 80 columns.
 
+mod explain;
+mod regions;
+mod reports;
+mod rules;
+mod streams;
 mod summary;
+mod tables;
 
+pub use explain::explain;
+pub use regions::{
+    cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
+    table as regions_table,
+};
+pub use reports::{heaps, images, stacks};
+pub use rules::{rules, table as rules_table};
+pub use streams::{streams, table as streams_table};
 pub use summary::summary;
 pub(crate) use summary::{audit_line, head_lines, summary_table};
+pub use tables::{ImageRows, heaps as heaps_table, images as images_table, stacks as stacks_table};
 
 use super::{Paint, sanitize};
 use crate::report::IssueView;
@@ -17,17 +32,27 @@ pub(crate) fn issue_line(issue: &IssueView) -> String {
     }
 }
 
-/// Parts joined by ` · `, broken between parts into lines of 80 columns.
-pub(crate) fn join_parts(parts: &[String]) -> Vec<String> {
+/// Parts joined by ` · `. A group begins a line, unless the group before did
+/// not fit one: then it follows, so that no single word stands on a line.
+pub(crate) fn join_parts(groups: &[Vec<String>]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for part in parts.iter().map(|part| sanitize::terminal(part)) {
-        let room = super::WIDTH.saturating_sub(sanitize::width(&part) + 3);
-        match lines.last_mut().filter(|line| sanitize::width(line) <= room) {
-            Some(line) => {
-                line.push_str(" · ");
-                line.push_str(&part);
+    let mut wrapped = false;
+    for group in groups {
+        let mut first = !wrapped;
+        wrapped = false;
+        for part in group.iter().map(|part| sanitize::terminal(part)) {
+            let room = super::WIDTH.saturating_sub(sanitize::width(&part) + 3);
+            match lines.last_mut().filter(|line| !first && sanitize::width(line) <= room) {
+                Some(line) => {
+                    line.push_str(" · ");
+                    line.push_str(&part);
+                }
+                None => {
+                    wrapped = !first;
+                    lines.push(sanitize::clip(&part, super::WIDTH).into_owned());
+                }
             }
-            None => lines.push(sanitize::clip(&part, super::WIDTH).into_owned()),
+            first = false;
         }
     }
     lines

@@ -54,10 +54,7 @@ pub(crate) fn head_lines(dump: &DumpView<'_>) -> Vec<String> {
     let program = dump.process_name.as_deref().unwrap_or("unknown program");
     let mut who = vec![format!("{name}   {program}")];
     who.extend(dump.process_id.map(|id| format!("pid {id}")));
-    who.push(match &dump.os_version {
-        Some(version) => format!("{} {version}", platform_title(dump.platform)),
-        None => platform_title(dump.platform).into(),
-    });
+    who.push(system(dump));
     who.push(dump.arch.into());
     let mut what: Vec<String> = dump.time.as_deref().map(time::for_people).into_iter().collect();
     what.push(count(dump.threads as u64, "thread"));
@@ -80,13 +77,21 @@ pub(crate) fn head_lines(dump: &DumpView<'_>) -> Vec<String> {
     };
     let mut has = vec![map.to_owned(), memory];
     has.extend(dump.writer.map(|writer| format!("written by {writer}")));
-    let mut lines = join_parts(&who);
-    lines.extend(join_parts(&what));
-    lines.extend(join_parts(&has));
+    let mut lines = join_parts(&[who, what, has]);
     if dump.map_source == "rebuilt" {
         lines.push("not known: reserved and free memory, largest free block, protections".into());
     }
     lines
+}
+
+/// `Windows 10.0.19043`, `Linux 6.1.0-13`: of a kernel's description the
+/// release only.
+fn system(dump: &DumpView<'_>) -> String {
+    let title = platform_title(dump.platform);
+    let version = dump.os_version.as_deref().unwrap_or("");
+    let version = version.strip_prefix(title).unwrap_or(version).trim_start();
+    let version = version.split(' ').next().unwrap_or("");
+    format!("{title} {version}").trim_end().to_owned()
 }
 
 fn platform_title(platform: &str) -> &str {
@@ -167,13 +172,16 @@ fn strip(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
     out.push('\n');
 }
 
-/// VMMap's table: the scale of sizes is the most exact one that fits.
+/// VMMap's table: the most exact scale of sizes that fits, closer columns
+/// before shorter numbers.
 pub(crate) fn summary_table(report: &SummaryReport<'_>) -> Table {
-    let mut table = Table::default();
+    let mut table = table_at(report, Scale::ALL[0]);
     for scale in Scale::ALL {
-        table = table_at(report, scale);
-        if table.width() <= WIDTH {
-            break;
+        for gap in [2, 1] {
+            table = Table { gap, ..table_at(report, scale) };
+            if table.width() <= WIDTH {
+                return table;
+            }
         }
     }
     table
@@ -258,5 +266,5 @@ pub(crate) fn audit_line(report: &SummaryReport<'_>) -> String {
 fn private_line(report: &SummaryReport<'_>) -> Option<String> {
     let counter = report.counters.process?.private;
     let private = report.summary.total.private?;
-    Some(format!("private bytes {} vs PrivateUsage {}", size(private), size(counter)))
+    Some(format!("private bytes {} vs {} by the VM counters", size(private), size(counter)))
 }

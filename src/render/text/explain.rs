@@ -1,0 +1,148 @@
+//! `explain` as text: one block an address, what is certain first.
+
+use super::labelled;
+use super::tables::short;
+use crate::render::number::{grouped, size};
+use crate::render::paint::{ALARM, BOLD, DIM, Paint};
+use crate::report::{AddressView, ClaimView, ExplainReport, InStack, Neighbour};
+
+/// All addresses, a blank line between two.
+pub fn explain(report: &ExplainReport<'_>, paint: Paint) -> String {
+    let blocks: Vec<String> = report.addresses.iter().map(|view| block(view, paint)).collect();
+    blocks.join("\n")
+}
+
+fn block(view: &AddressView<'_>, paint: Paint) -> String {
+    let mut lines = Lines { out: String::new(), paint };
+    let address = short(view.address);
+    let title = match view.query.contains(['+', '@']) {
+        true => format!("{address}  {}", view.query),
+        false => address,
+    };
+    lines
+        .out
+        .push_str(&format!("{}\n", paint.paint(BOLD, &crate::render::sanitize::terminal(&title))));
+    if let Some(note) = view.note {
+        lines.out.push_str(&paint.paint(ALARM, &labelled("  ", note, Paint::Plain, DIM)));
+    }
+    facts(view, &mut lines);
+    place(view, &mut lines);
+    contents(view, &mut lines);
+    for claim in &view.claims {
+        lines.say(claim.verdict, &claim_line(claim));
+    }
+    if view.more_claims > 0 {
+        lines.say("", &format!("and {} more claims", grouped(view.more_claims)));
+    }
+    if let Some(before) = &view.before {
+        lines.say("below", &neighbour(before));
+    }
+    if let Some(after) = &view.after {
+        lines.say("above", &neighbour(after));
+    }
+    lines.out
+}
+
+/// Label and text in two columns.
+struct Lines {
+    out: String,
+    paint: Paint,
+}
+
+impl Lines {
+    fn say(&mut self, label: &str, text: &str) {
+        self.out.push_str(&labelled(&format!("  {label:<11}"), text, self.paint, DIM));
+    }
+}
+
+fn facts(view: &AddressView<'_>, lines: &mut Lines) {
+    let Some(piece) = &view.piece else { return };
+    let usage = piece.usage.as_deref().map(|usage| format!(": {usage}")).unwrap_or_default();
+    lines.say("is", &format!("{}{usage} ({})", piece.kind, piece.confidence));
+    let state = [Some(piece.state), piece.memory_type].into_iter().flatten();
+    let mut words: Vec<String> = state.map(str::to_owned).collect();
+    words.extend(piece.protect.clone());
+    if let Some(region) = view.region {
+        let range = format!("{}-{}", short(region.base), short(region.end));
+        lines.say("region", &format!("{range}, {}, {}", size(region.size), words.join(", ")));
+        if region.size != piece.size {
+            let range = format!("{}-{}", short(piece.base), short(piece.end));
+            lines.say("piece", &format!("{range}, {}", size(piece.size)));
+        }
+    }
+    if let Some(allocation) = &view.allocation {
+        let protect = allocation.protect.as_deref().map(|p| format!(", {p}")).unwrap_or_default();
+        let regions = crate::render::number::count(allocation.regions, "region");
+        let base = short(allocation.base);
+        lines.say("allocation", &format!("{base}, {}, {regions}{protect}", size(allocation.size)));
+    }
+}
+
+fn place(view: &AddressView<'_>, lines: &mut Lines) {
+    if let Some(image) = &view.image {
+        let path = image.path.as_deref().unwrap_or("an image without a name");
+        lines.say("image", &format!("{path} +{:#x}", image.offset));
+        if let (Some(section), Some(offset)) = (&image.section, image.section_offset) {
+            lines.say("section", &format!("{section} +{offset:#x}"));
+        }
+    }
+    if let Some(stack) = &view.stack {
+        lines.say("stack", &stack_line(stack));
+    }
+    if let Some(heap) = &view.heap {
+        let kind = heap.heap_type.unwrap_or("unknown");
+        let part = match (heap.part, heap.offset) {
+            (Some(part), Some(offset)) => format!(", {part} +{offset:#x}"),
+            _ => String::new(),
+        };
+        lines.say("heap", &format!("{}, {kind} heap{part}", short(heap.address)));
+    }
+    for module in &view.unloaded {
+        let path = if module.path.is_empty() { "a module without a name" } else { &*module.path };
+        lines.say("unloaded", &format!("{path} +{:#x} was here before", module.offset));
+    }
+}
+
+fn stack_line(stack: &InStack<'_>) -> String {
+    let thread = match stack.thread_id {
+        Some(id) => format!("thread {id}"),
+        None => "no known thread".into(),
+    };
+    let name = stack.name.as_deref().map(|name| format!(" {name}")).unwrap_or_default();
+    let pointer = match stack.from_stack_pointer {
+        None => String::new(),
+        Some(0) => ", at the stack pointer".into(),
+        Some(above @ 1..) => format!(", {above:#x} bytes above the stack pointer"),
+        Some(below) => format!(", {:#x} bytes below the stack pointer: not in use", -below),
+    };
+    format!("{thread}{name}{pointer}, {:#x} bytes below the base", stack.from_base)
+}
+
+fn contents(view: &AddressView<'_>, lines: &mut Lines) {
+    if view.piece.as_ref().is_none_or(|piece| piece.state == "free") {
+        return;
+    }
+    match view.available {
+        0 => lines.say("contents", "not captured in the dump"),
+        bytes => lines.say("contents", &format!("{} bytes captured from here on", grouped(bytes))),
+    }
+}
+
+fn claim_line(claim: &ClaimView<'_>) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let what = [claim.kind, claim.usage.as_deref()];
+    words.push(what.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    words.push(format!("from {} ({})", claim.source, claim.confidence));
+    words.extend(claim.detail.clone());
+    words.extend(claim.why.as_ref().map(|why| format!("lost: {why}")));
+    words.retain(|word| !word.is_empty());
+    words.join("; ")
+}
+
+fn neighbour(piece: &Neighbour<'_>) -> String {
+    let state = if piece.state == piece.kind { "" } else { piece.state };
+    let mut parts = vec![short(piece.base), size(piece.size), state.into(), piece.kind.into()];
+    parts.extend([&piece.usage, &piece.name].into_iter().flatten().map(|text| text.to_string()));
+    parts.retain(|part| !part.is_empty());
+    parts.join(", ")
+}
