@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::block::Block;
-use super::{Scope, walk_until};
+use super::{HeapType, Scope, walk_until};
 
 /// The block around an address, and those beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,16 @@ pub struct BlockAt {
 /// `None` outside of heaps and where the walk cannot tell.
 pub fn block_at(scope: &Scope<'_, '_>, address: u64) -> Option<BlockAt> {
     let holds = |part: &super::HeapPart| part.range.contains(address);
-    let index = scope.heaps.iter().position(|heap| heap.parts.iter().any(holds))?;
+    let index = scope.heaps.iter().position(|heap| heap.parts.iter().any(holds));
+    let index = index.into_iter();
+    // Blocks of a page heap are in no part of it.
+    let in_pages =
+        (0..).zip(scope.heaps).filter(|(_, heap)| heap.heap_type == Some(HeapType::Page));
+    let mut all = index.chain(in_pages.map(|(index, _)| index));
+    all.find_map(|index| in_heap(scope, index, address))
+}
+
+fn in_heap(scope: &Scope<'_, '_>, index: usize, address: u64) -> Option<BlockAt> {
     let mut search = Search { address, ..Search::default() };
     walk_until(scope, index, Some(address), &mut |block| search.see(block));
     let (level, container) = match search.inner.found {

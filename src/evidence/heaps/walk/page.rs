@@ -35,8 +35,7 @@ const STAMPS: [(u32, u32, bool, bool); 4] = [
     (0xabcd_bbba, 0xdcba_bbba, true, false),
 ];
 
-/// Where the fields are: Heap, RequestedSize, ActualSize, StackTrace, EndStamp;
-/// bytes of all.
+/// Where the fields are, and bytes of all.
 struct Layout {
     heap: u64,
     requested: u64,
@@ -131,7 +130,6 @@ pub(super) fn walk(walker: &mut Walker<'_, '_, '_>) {
 /// The block in a run of pages: its information is in the first one.
 fn block_in(walker: &mut Walker<'_, '_, '_>, region: &Region) {
     let width = walker.heap.width;
-    let info_size = layout(width).size;
     let start = region.range.start();
     let step = usize::try_from(pointer_size(width)).unwrap_or(8);
     for offset in (0..PAGE).step_by(step) {
@@ -140,18 +138,20 @@ fn block_in(walker: &mut Walker<'_, '_, '_>, region: &Region) {
             Ok(found) => found,
             Err(None) => continue,
             Err(Some(stamp)) => {
+                let heap = walker.context.pointer(info, layout(width).heap, width);
+                if !heap.is_some_and(|heap| is_root(walker, heap)) {
+                    continue;
+                }
                 walker.sink.corrupt(info, Reason::Stamp, || {
                     format!("the information begins with {stamp:#x} and ends with another stamp")
                 });
                 continue;
             }
         };
-        let own = found.heap == walker.heap.address
-            || found.heap == walker.heap.address.saturating_add(PAGE);
         let end = found.address.checked_add(found.size);
         let fits = end.is_some_and(|end| end <= region.range.end());
         let aligned = found.address.is_multiple_of(granule(width) >> 1);
-        if !own || !found.full || !fits || !aligned {
+        if !is_root(walker, found.heap) || !found.full || !fits || !aligned {
             continue;
         }
         walker.sink.block(Block {
@@ -163,9 +163,14 @@ fn block_in(walker: &mut Walker<'_, '_, '_>, region: &Region) {
             place: Place::PageHeap,
         });
         check_suffix(walker, region.range, found.address.saturating_add(found.size));
-        debug_assert!(info_size > 0);
         return;
     }
+}
+
+/// Information names the root of the heap, in the page behind its handle.
+fn is_root(walker: &Walker<'_, '_, '_>, address: u64) -> bool {
+    let heap = walker.heap.address;
+    address == heap || address == heap.saturating_add(PAGE)
 }
 
 /// Bytes between what the program has and the end of the page are 0xD0.

@@ -72,15 +72,16 @@ impl Chunk {
     }
 }
 
-/// Whether the first chunks of a subsegment know each other by this key.
+/// Whether the first chunks of a subsegment know each other by this key: no
+/// chunk is before the first. The two keys in question differ in those bits.
 pub(super) fn fits(context: &mut Context<'_, '_>, subsegment: Subsegment, key: u64) -> bool {
     let (mut at, mut previous) = (subsegment.first, 0);
-    for seen in 0..3 {
+    for seen in 0..2 {
         if at == subsegment.end {
             return true;
         }
         let Some(chunk) = Chunk::read(context, at, key, subsegment.width) else {
-            return seen > 1;
+            return seen > 0;
         };
         let end = at.saturating_add(chunk.size);
         if chunk.previous != previous || chunk.size == 0 || end > subsegment.end {
