@@ -1,5 +1,6 @@
 //! Reports for people, in 80 columns.
 
+mod crash;
 mod explain;
 mod regions;
 mod reports;
@@ -8,6 +9,10 @@ mod streams;
 mod summary;
 mod tables;
 
+pub use crash::crash;
+pub(crate) use crash::{
+    facts as crash_facts, frames as crash_frames, frames_note, no_crash, title as crash_title,
+};
 pub use explain::explain;
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
