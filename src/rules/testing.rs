@@ -38,3 +38,16 @@ pub(crate) fn all(
     let analysis = analyze_with(&source, &Limits::default(), thresholds).unwrap();
     (analysis.findings, analysis.verdict, analysis.signals)
 }
+
+/// As [`findings`], with other thresholds of that rule.
+pub(crate) fn findings_with(
+    rule: &str,
+    dump: &DumpBuilder,
+    values: &[(&str, u64)],
+) -> Vec<Finding> {
+    let mut thresholds = Thresholds::default();
+    for (name, value) in values {
+        thresholds.set(rule, name, *value);
+    }
+    all(dump, &thresholds).0.into_iter().filter(|found| found.rule == rule).collect()
+}

@@ -3,7 +3,8 @@
 //! Order of precedence:
 //!
 //! 1. `unknown` for everything but Windows, and for dumps whose map does not
-//!    know free memory: whether the address space was full cannot be told.
+//!    know free memory, or not all of it because records are missing: whether
+//!    the address space was full cannot be told.
 //! 2. `exhausted`: [address-space-exhausted] found something. A 32-bit
 //!    process without room has no other trouble that matters more.
 //! 3. `fragmented`: [address-space-fragmented] found an error.
@@ -94,7 +95,7 @@ fn address_space(facts: Facts<'_>) -> String {
             )
         }
         None if !is_windows(facts) => "no verdict for systems other than Windows".into(),
-        None => "the dump has no map that knows free memory".into(),
+        None => "the dump has no map that knows all free memory".into(),
     }
 }
 
