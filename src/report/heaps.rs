@@ -249,7 +249,7 @@ fn view(input: &Input<'_>, heap: &Heap) -> HeapView {
 /// sums: they would read as an empty heap.
 fn count(input: &Input<'_>, view: &mut HeapView, walk: Walk) {
     let nothing = walk.busy_blocks + walk.free_blocks == 0 && walk.internal_bytes == 0;
-    if !(nothing && !walk.complete) {
+    if !nothing || walk.complete {
         view.busy_bytes = Some(walk.busy_bytes);
         view.user_bytes = Some(walk.user_bytes);
         view.free_bytes = Some(walk.free_bytes);
