@@ -88,7 +88,7 @@ impl<'a> DumpView<'a> {
             depth: dump.limits.depth.as_str(),
             process_id: dump.process.id,
             process_name: process_name(input),
-            time: (dump.header.time != 0).then(|| time::iso(u64::from(dump.header.time))),
+            time: Some(dump.header.time).filter(|time| *time != 0).and_then(time::iso),
             writer: writer(dump),
             flags: format!("{:#x}", dump.header.flags),
             comment: dump.notes.comment.as_deref().map(|comment| input.text(comment)),

@@ -23,7 +23,10 @@ pub use rules::{rules, table as rules_table};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
 pub(crate) use summary::{audit_line, head_lines, summary_table};
-pub use tables::{ImageRows, heaps as heaps_table, images as images_table, stacks as stacks_table};
+pub use tables::{
+    ImageRows, heaps as heaps_table, images as images_table, managed as managed_table,
+    stacks as stacks_table,
+};
 
 use super::{Paint, sanitize};
 use crate::report::IssueView;
