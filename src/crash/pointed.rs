@@ -96,7 +96,7 @@ fn type_name(mangled: &str) -> String {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
     let mut names: Vec<&str> = parts.split('@').collect();
-    if names.iter().any(|name| !plain(&name)) {
+    if names.iter().any(|name| !plain(name)) {
         return mangled.to_owned();
     }
     names.reverse();

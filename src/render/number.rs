@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(size(4096), "4 K");
         assert_eq!(size(0x7fff_0000), "2,097,088 K");
         assert_eq!(size(1 << 47), "131,072 G");
-        assert_eq!(size(u64::MAX), "16,777,216 T");
+        assert_eq!(size(u64::MAX), "16,384 P");
         assert_eq!(count(1, "thread"), "1 thread");
     }
 }

@@ -175,7 +175,7 @@ mod tests {
     fn text_is_aligned_and_clipped() {
         let expected = "\
 Name         Size  Path
-a            12 K  C:\\W…32\\a.dll
+a            12 K  C:\\W…m32\\a.dll
 b|\\u{1b}  1,234 K
 ";
         assert_eq!(table().text(Paint::Plain, 33), expected);

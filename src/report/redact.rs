@@ -47,7 +47,14 @@ fn begins_unc(out: &str, slashes: &str) -> bool {
     if lower.ends_with("\\device\\mup") || lower.ends_with("?\\unc") {
         return true;
     }
-    let alone = before.is_empty() || before.ends_with(|c: char| !c.is_alphanumeric() && c != ':');
+    let drive = before.ends_with(':') && {
+        let mut letters = before.chars().rev().skip(1);
+        letters.next().is_some_and(|c| c.is_ascii_alphabetic())
+            && !letters.next().is_some_and(char::is_alphanumeric)
+    };
+    let placeholder = [USER, HOST, SHARE].iter().any(|name| before.ends_with(name));
+    let opens = |c: char| c.is_whitespace() || "\"'`=:([{,;|<>".contains(c);
+    let alone = before.is_empty() || (before.ends_with(opens) && !drive && !placeholder);
     slashes == "\\\\" && alone
 }
 
@@ -123,6 +130,8 @@ mod tests {
             (r"\??\UNC\server\share\x", r"\??\UNC\<host>\<share>\x"),
             (r"\Device\Mup\server\share\x", r"\Device\Mup\<host>\<share>\x"),
             (r"\\?\C:\Users\bob\x", r"\\?\C:\Users\<user>\x"),
+            (r"<p>\\srv\out</p>", r"<p>\\<host>\<share></p>"),
+            (r"from:\\srv\out", r"from:\\<host>\<share>"),
             (r#"-o "\\srv\out" -i /home/a/b"#, r#"-o "\\<host>\<share>" -i /home/<user>/b"#),
         ];
         for (text, expected) in cases {
@@ -138,6 +147,7 @@ mod tests {
             "/usr/lib/libc.so.6",
             "no path",
             r"C:\\Windows\\x",
+            r"C:\\Program Files (x86)\\x",
             r"\\.\pipe\x",
         ] {
             assert!(matches!(redact(text), Cow::Borrowed(same) if same == text), "{text}");

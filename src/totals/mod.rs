@@ -221,10 +221,10 @@ impl<'m> Fold<'m> {
         if starts_region {
             self.end_region();
         }
-        if self.source == MapSource::LinuxMaps
-            && !self.range.is_some_and(|range| range.contains(piece.range.start()))
-        {
-            self.outside = self.outside.wrapping_add(size);
+        if self.source == MapSource::LinuxMaps {
+            let inside = self.range.and_then(|range| range.intersect(piece.range));
+            let inside = inside.map_or(0, AddressRange::size);
+            self.outside = self.outside.wrapping_add(size.wrapping_sub(inside));
         }
         let captured = self.captured_bytes(piece.range);
         let private = self.is_private(piece);
