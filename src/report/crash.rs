@@ -95,8 +95,8 @@ pub struct StackUse {
     pub size: u64,
     /// Bytes from the stack pointer to the base.
     pub used: u64,
-    /// Bytes below the stack pointer.
-    pub left: u64,
+    /// Bytes below the stack pointer; null where the stack may go further.
+    pub left: Option<u64>,
 }
 
 /// One frame.

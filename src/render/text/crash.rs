@@ -8,6 +8,9 @@ use crate::render::{WIDTH, sanitize};
 use crate::report::{CrashReport, FrameView, RegionView, ThreadView};
 use crate::size::human;
 
+/// Rows of scanned frames: the first are the likeliest, all are in the JSON.
+const SCANNED: usize = 10;
+
 /// Columns of the labels on the left.
 const LABEL: usize = 11;
 
@@ -86,10 +89,11 @@ pub(crate) fn facts(report: &CrashReport<'_>) -> Vec<(&'static str, String)> {
         let access = report.access.map(|access| format!(", {access}")).unwrap_or_default();
         out.push(("address", format!("{}{access}", short(accessed))));
     }
-    match (&report.fault_region, report.accessed) {
-        (Some(region), _) => out.push(("region", region_line(region))),
-        (None, Some(_)) => out.push(("region", "not in the map".to_owned())),
-        (None, None) => {}
+    // What is around an instruction is its module.
+    let in_module = report.frames.first().is_some_and(|first| first.module.is_some());
+    if report.accessed.is_some() || !in_module {
+        let region = report.fault_region.as_ref().map(region_line);
+        out.push(("region", region.unwrap_or_else(|| "not in the map".to_owned())));
     }
     if let Some(first) = report.frames.first() {
         let section = first.section.as_deref().map(|name| format!(", {name}"));
@@ -132,22 +136,34 @@ fn stack_line(thread: &ThreadView<'_>) -> String {
         None if thread.registers.is_empty() => "not known: no registers".into(),
         None => "not known: none holds the stack pointer".into(),
         Some(stack) => {
-            let size = human(stack.size);
-            let (used, left) = (human(stack.used), human(stack.left));
-            format!(
-                "{used} used of {size}, {left} left, {}-{}",
-                short(stack.low),
-                short(stack.base)
-            )
+            let range = format!("{}-{}", short(stack.low), short(stack.base));
+            let used = human(stack.used);
+            match stack.left {
+                None => format!("{used} used, its size is not known, {range}"),
+                Some(left) => {
+                    format!("{used} used of {}, {} left, {range}", human(stack.size), human(left))
+                }
+            }
         }
     }
 }
 
-/// The table of frames.
+/// The table of frames: those that are known, and the first that the scan
+/// found; frames that repeat are one row.
 pub(crate) fn frames(report: &CrashReport<'_>) -> Table {
     let mut table =
         Table::new([numbers("#"), words("Found by"), words("Address"), words("Location")]);
-    for (at, frame) in report.frames.iter().enumerate() {
+    let same = |a: &FrameView, b: &FrameView| a.address == b.address && a.trust == b.trust;
+    let (mut at, mut scanned) = (0, 0);
+    for run in report.frames.chunk_by(same) {
+        let Some(frame) = run.first() else { continue };
+        let last = at + run.len() - 1;
+        let number = if last > at { format!("{at}-{last}") } else { at.to_string() };
+        at = last + 1;
+        scanned += usize::from(frame.trust == "scan");
+        if frame.trust == "scan" && scanned > SCANNED {
+            continue;
+        }
         let found = match (frame.trust, frame.confidence) {
             ("scan", "fallback") => "scan?",
             (trust, _) => trust,
@@ -155,7 +171,7 @@ pub(crate) fn frames(report: &CrashReport<'_>) -> Table {
         let style = if frame.trust == "scan" { DIM } else { anstyle::Style::new() };
         let cell = |text: &str| Cell::styled(text, style);
         table.rows.push(vec![
-            cell(&at.to_string()),
+            cell(&number),
             cell(found),
             cell(&short(frame.address)),
             cell(location(frame)),
