@@ -17,8 +17,8 @@ use dumpmap::synth::windows::{
 };
 use libfuzzer_sys::fuzz_target;
 
-/// The first byte chooses a heap; then come patches: an offset of three bytes
-/// and eight bytes that are XORed with what is there.
+// The first byte chooses a heap; then come patches: an offset of three bytes
+// and eight bytes that are XORed with what is there.
 fuzz_target!(|bytes: &[u8]| {
     let Some((choice, patches)) = bytes.split_first() else { return };
     let bases = bases();
