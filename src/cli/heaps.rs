@@ -25,6 +25,6 @@ pub(super) fn run(args: &Heaps, options: &Options) -> Done {
         Jsonl => json::lines(&report.heaps, out),
         Csv => csv::rows(&report.heaps, out),
         Markdown => out.write_all(markdown::table(&text::heaps_table(&report)).as_bytes()),
-        Text => out.write_all(text::heaps(&report, paint).as_bytes()),
+        _ => out.write_all(text::heaps(&report, paint).as_bytes()),
     })
 }

@@ -6,6 +6,7 @@
 //! is laid out for a reader: that is `render`.
 
 mod address;
+mod check;
 mod dump;
 mod explain;
 mod filter;
@@ -20,6 +21,7 @@ mod summary;
 pub mod time;
 
 pub use address::AddressText;
+pub use check::{BaselineReport, CheckReport, CheckView, CheckedDump};
 pub use dump::{DumpView, ExceptionView};
 pub use explain::{
     AddressView, AllocationView, ClaimView, ExplainReport, InHeap, InImage, InStack, InUnloaded,

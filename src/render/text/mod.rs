@@ -1,5 +1,6 @@
 //! Reports for people, in 80 columns.
 
+mod check;
 mod explain;
 mod regions;
 mod reports;
@@ -8,6 +9,8 @@ mod streams;
 mod summary;
 mod tables;
 
+pub use check::check;
+pub(crate) use check::{check_line, check_text};
 pub use explain::explain;
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
