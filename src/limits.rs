@@ -34,8 +34,11 @@ pub struct Limits {
     pub streams: usize,
     /// Records taken from one list-like stream, other than the region list.
     pub entries: usize,
-    /// Bytes of one string or text stream.
+    /// Bytes of one text stream.
     pub text_bytes: usize,
+    /// Bytes of all names together: many records can point to one long name.
+    /// A process with 5,000 modules has about one MiB.
+    pub name_bytes: usize,
     /// Heaps looked at in one process.
     pub heaps: usize,
     /// Links followed in one list of a structure in the dumped memory.
@@ -49,6 +52,7 @@ impl Default for Limits {
             streams: 4_096,
             entries: 4_000_000,
             text_bytes: 64 << 20,
+            name_bytes: 8 << 20,
             heaps: 4_096,
             links: 1_000_000,
         }

@@ -23,6 +23,7 @@ mod bytes;
 pub mod clr;
 mod context;
 mod damage;
+pub mod debug_heap;
 mod file;
 mod handle;
 pub mod heap;

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["batch", "compare", "policy"],
     &["analysis"],
     &["rules"],
+    &["crash"],
     &["totals"],
     &["classify"],
     &["evidence"],
@@ -194,7 +195,7 @@ fn module_path(file: &str) -> Vec<String> {
 
 /// `src/x/tests.rs` and `src/x/tests/…`, declared by `#[cfg(test)] mod tests;`.
 fn is_test_file(file: &str) -> bool {
-    file.split('/').any(|part| part == "tests" || part == "tests.rs")
+    file.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "testing.rs"))
 }
 
 /// Token ranges of the items under `#[cfg(test)]` and `#[test]`.

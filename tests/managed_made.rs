@@ -496,3 +496,71 @@ fn counts_are_claims() {
     let result = look(&regions_dump(&runtime, &segments));
     assert!(result.confidence.iter().all(|known| *known == Confidence::Heuristic));
 }
+
+/// A contract descriptor whose map of code ranges has one JIT heap and one
+/// range of stubs; `lie` may change any 8 bytes of the map.
+fn contract_dump(lies: &[(u64, u64)]) -> DumpBuilder {
+    const MAP: u64 = 0x5_0000_0000;
+    const TEXT: &str = r#"{"version":0,"baseline":"empty","contracts":{"ExecutionManager":2},
+        "types":{"RangeSectionMap":{"TopLevelData":0},
+        "RangeSectionFragment":{"RangeBegin":8,"RangeEndOpen":16,"RangeSection":24,"Next":0},
+        "RangeSection":{"RangeBegin":0,"RangeEndOpen":[8,"pointer"],"Flags":16}},
+        "globals":{"ExecutionManagerCodeRangeMapAddress":[[1],"pointer"]}}"#;
+    let runtime = Runtime::net8(MODULE);
+    let mut dump = dump_of(&runtime);
+    let put = |bytes: &mut [u8], at: u64, value: u64| {
+        bytes[at as usize..at as usize + 8].copy_from_slice(&value.to_le_bytes());
+    };
+    let data = &mut dump.memory.as_mut().unwrap()[0].bytes;
+    data[0x1800..0x1808].copy_from_slice(b"DNCCDAC\0");
+    put(data, 0x1808, 1 | (TEXT.len() as u64) << 32);
+    put(data, 0x1810, MODULE + 0x1000);
+    put(data, 0x1818, 2);
+    put(data, 0x1820, MODULE + 0x1800);
+    let mut text = TEXT.as_bytes().to_vec();
+    text.resize(0x800, 0);
+    text.extend([0_u64.to_le_bytes(), MAP.to_le_bytes()].concat());
+    // Five levels of 0x800 bytes, then two fragments and two sections.
+    let mut map = vec![0; 0x4000];
+    for level in 0..4 {
+        put(&mut map, level * 0x800 + 8 * level, MAP + (level + 1) * 0x800);
+    }
+    put(&mut map, 0x2000 + 8, MAP + 0x3000 + 1);
+    put(&mut map, 0x3000, MAP + 0x3040);
+    put(&mut map, 0x3000 + 24, MAP + 0x3100);
+    put(&mut map, 0x3040 + 24, MAP + 0x3140);
+    for (section, begin, flags) in [(0x3100, 0x10_0000, 2), (0x3140, 0x11_0000, 4)] {
+        put(&mut map, section, begin);
+        put(&mut map, section + 8, begin + 0x1000);
+        put(&mut map, section + 16, flags);
+    }
+    for (at, lie) in lies {
+        put(&mut map, *at, *lie);
+    }
+    dump.memory(MODULE + 0x1000, text).memory(MAP, map).regions([
+        Region::commit(0x10_0000, 0x1000, PAGE_EXECUTE_READWRITE),
+        Region::mapped(0x11_0000, 0x1000, PAGE_EXECUTE_READ),
+        Region::commit(MAP, 0x4000, PAGE_READWRITE),
+    ])
+}
+
+#[test]
+fn the_contract_tells_the_code_ranges() {
+    let named = |lies: &[(u64, u64)]| -> Seen {
+        let result = look(&contract_dump(lies));
+        result.other.into_iter().filter(|(_, _, name)| !name.is_empty()).collect()
+    };
+    let jit = (0x10_0000, 0x1000, "JIT code");
+    let stubs = (0x11_0000, 0x1000, "CLR stubs");
+    assert_eq!(named(&[]), [jit, stubs]);
+    assert_eq!(named(&[(0x3100 + 16, 3)]), [(0x10_0000, 0x1000, "JIT code, collectible"), stubs]);
+    // Chains and tables that turn back.
+    assert_eq!(named(&[(0x3000, 0x5_0000_3000)]), [jit]);
+    assert_eq!(named(&[(0x3040, 0x5_0000_3000)]), [jit, stubs]);
+    assert_eq!(named(&[(0, 0x5_0000_0000)]), []);
+    for at in [0, 0x808, 0x1010, 0x1818, 0x2008, 0x3000, 0x3018, 0x3040, 0x3100, 0x3108] {
+        for lie in LIES {
+            named(&[(at, lie)]);
+        }
+    }
+}

@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+mod crash;
 mod dump_files;
 mod explain;
 mod heaps;
@@ -101,6 +102,8 @@ enum Command {
     Regions(Box<regions::Regions>),
     /// What is at an address, who says so, and who says otherwise
     Explain(explain::Explain),
+    /// Why the process died: exception, address, thread, frames, signature
+    Crash(crash::Crash),
     /// The stack of each thread
     Stacks(stacks::Stacks),
     /// The images, listed or not, with their sections
@@ -161,6 +164,7 @@ fn run(cli: &Cli) -> Done {
             Command::Summary(args) => summary::run(args, options),
             Command::Regions(args) => regions::run(args, options),
             Command::Explain(args) => explain::run(args, options),
+            Command::Crash(args) => crash::run(args, options),
             Command::Stacks(args) => stacks::run(args, options),
             Command::Images(args) => images::run(args, options),
             Command::Heaps(args) => heaps::run(args, options),

@@ -120,7 +120,7 @@ impl<'s> Dump<'s> {
             limits,
             directory: &directory,
             issues: &mut issues,
-            text_left: limits.text_bytes,
+            text_left: limits.name_bytes,
         };
         let system = system::read(&mut reader);
         let mut linux = linux::read(&mut reader);
@@ -187,7 +187,7 @@ pub(crate) struct StreamReader<'r, 's> {
     pub(crate) limits: &'r Limits,
     pub(crate) directory: &'r Directory,
     pub(crate) issues: &'r mut Issues,
-    /// Bytes of names that may still be kept: `limits.text_bytes` in all.
+    /// Bytes of names that may still be kept: `limits.name_bytes` in all.
     pub(crate) text_left: usize,
 }
 

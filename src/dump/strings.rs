@@ -70,7 +70,7 @@ pub(super) fn utf16_before_nul(bytes: &[u8]) -> String {
 }
 
 /// The text's bytes, clipped to [`NAME_BYTES`] and to what is left of
-/// `limits.text_bytes` for all names of the dump: many records may name one
+/// `limits.name_bytes` for all names of the dump: many records may name one
 /// long text, and each would keep a copy.
 fn text_bytes<'s>(reader: &mut StreamReader<'_, 's>, name: NameAt) -> Option<&'s [u8]> {
     let source = reader.source;
@@ -89,7 +89,7 @@ fn text_bytes<'s>(reader: &mut StreamReader<'_, 's>, name: NameAt) -> Option<&'s
         issue(reader, name, || format!("has {promised} bytes; clipped to {NAME_BYTES}"));
     }
     if kept > reader.text_left {
-        let limit = reader.limits.text_bytes;
+        let limit = reader.limits.name_bytes;
         issue(reader, name, || format!("would exceed {limit} bytes of names; left out"));
         return None;
     }

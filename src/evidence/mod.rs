@@ -22,12 +22,15 @@
     )
 )]
 
+mod allocators;
 mod claim;
 pub mod environment;
+pub mod executable;
 pub mod heaps;
 pub mod images;
 mod linux;
 pub mod managed;
+mod shapes;
 pub mod stacks;
 mod survey;
 mod system_regions;
@@ -38,6 +41,7 @@ use crate::dump::Dump;
 use crate::issue::Issues;
 use crate::map::RegionMap;
 use environment::Environment;
+use executable::Executable;
 use heaps::Heap;
 use images::{DataImage, Image};
 use managed::Managed;
@@ -57,6 +61,9 @@ pub struct Evidence {
     pub stacks: Vec<Stack>,
     /// Heaps, in the order of the PEB's list.
     pub heaps: Vec<Heap>,
+    /// Executable memory that is no image's, and images with pages that are
+    /// writable and executable, in address order.
+    pub executable: Vec<Executable>,
     /// .NET: its heaps and threads. `None` without a runtime's module.
     pub managed: Option<Managed>,
     /// PEBs, TEBs and process parameters.
@@ -78,12 +85,14 @@ pub fn gather(dump: &Dump<'_>, map: &RegionMap<'_>) -> Evidence {
     let mut evidence = Evidence::default();
     environment::gather(dump, map, &mut evidence);
     let pointers = stacks::Pointers::of(dump);
-    let survey = survey::Survey::of(dump, map, pointers.addresses(&evidence.environment.tebs));
+    let mut survey = survey::Survey::of(dump, map, pointers.addresses(&evidence.environment.tebs));
     images::gather(dump, map, &survey, &mut evidence);
     stacks::gather(dump, map, &pointers, &survey, &mut evidence);
     heaps::gather(dump, map, &mut evidence);
     managed::gather(dump, map, &mut evidence);
+    allocators::gather(dump, map, &mut evidence);
     linux::gather(dump, map, &mut evidence);
     system_regions::gather(dump, map, &survey, &mut evidence);
+    evidence.executable = std::mem::take(&mut survey.executable.found);
     evidence
 }

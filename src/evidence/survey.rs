@@ -2,6 +2,7 @@
 //! the allocations around given addresses are made of, and which allocations
 //! have the size or the protections of something known. It claims nothing.
 
+use super::executable;
 use super::images::unlisted;
 use crate::addr::AddressRange;
 use crate::dump::{Dump, Platform, PointerWidth};
@@ -52,6 +53,8 @@ pub(super) struct Survey {
     /// Images that no list names, and allocations that may begin with a PE
     /// header.
     pub(super) images: unlisted::Candidates,
+    /// Allocations with executable pages.
+    pub(super) executable: executable::Candidates,
 }
 
 /// An allocation known by its exact size.
@@ -133,6 +136,9 @@ impl Survey {
                 survey.look_closer(map, &run, &mut asked);
             }
             survey.images.look(&run);
+            if windows {
+                survey.executable.look(map, &run);
+            }
         }
         survey.look_up(map, &addresses);
         survey

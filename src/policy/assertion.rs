@@ -76,7 +76,10 @@ impl Assertion {
         let end = start.find(|c| !in_name(c)).unwrap_or(start.len());
         let (name, after) = start.split_at(end);
         if name.is_empty() {
-            return Err(wrong(start, format!("a figure is missing; there are {}", known_figures())));
+            return Err(wrong(
+                start,
+                format!("a figure is missing; there are {}", known_figures()),
+            ));
         }
         let figure = Figure::find(name).ok_or_else(|| {
             wrong(start, format!("no figure is called {name}; there are {}", known_figures()))
@@ -115,11 +118,7 @@ impl Assertion {
     }
 }
 
-fn read_value(
-    text: &str,
-    unit: FigureUnit,
-    comparison: Comparison,
-) -> Result<FigureValue, String> {
+fn read_value(text: &str, unit: FigureUnit, comparison: Comparison) -> Result<FigureValue, String> {
     if text.is_empty() {
         return Err("a value is missing".into());
     }

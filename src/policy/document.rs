@@ -67,9 +67,9 @@ fn policy(document: Document) -> Result<Policy, Wrong> {
     }
     policy.deny = document.deny.iter().map(known_rule).collect::<Result<_, Wrong>>()?;
     policy.allow = document.allow.iter().map(known_rule).collect::<Result<_, Wrong>>()?;
-    if let Some(both) = document.allow.iter().find(|rule| {
-        policy.deny.iter().any(|denied| denied == rule.get_ref())
-    }) {
+    if let Some(both) =
+        document.allow.iter().find(|rule| policy.deny.iter().any(|denied| denied == rule.get_ref()))
+    {
         return Err((both.span(), format!("{} is denied and allowed", both.get_ref())));
     }
     for (rule, values) in &document.thresholds {
@@ -190,7 +190,11 @@ mod tests {
                 (2, 16),
                 "largest-free takes a size",
             ),
-            ("assert = [\n  \"free.big > 1\",\n]", (2, 3), "column 1: no figure is called free.big"),
+            (
+                "assert = [\n  \"free.big > 1\",\n]",
+                (2, 3),
+                "column 1: no figure is called free.big",
+            ),
             ("deny = ", (1, 8), ""),
             ("x = [", (1, 6), ""),
         ];

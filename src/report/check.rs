@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use serde::Serialize;
 
 use super::{Hex, Input, Privacy, SCHEMA_VERSION, issue_count, issues, redact};
-use crate::policy::{Baseline, Fingerprint, Judged, JudgedAssertion, JudgedFinding, Policy};
 use crate::policy::Standing;
+use crate::policy::{Baseline, Fingerprint, Judged, JudgedAssertion, JudgedFinding, Policy};
 
 /// The document of `check`.
 #[derive(Debug, Serialize)]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::{Hex, Input, time};
+use crate::crash;
 use crate::dump::{Arch, Dump, Platform, stream_type};
 
 /// The dump and its process.
@@ -98,7 +99,7 @@ impl<'a> DumpView<'a> {
             exception: dump.exception.as_ref().filter(|exception| exception.is_crash).map(
                 |exception| ExceptionView {
                     code: exception.code,
-                    name: exception.reason.clone(),
+                    name: crash::name(dump, exception),
                     address: exception.crash_address.map(|address| input.hex(address)),
                     thread_id: exception.thread_id,
                 },

@@ -7,6 +7,7 @@
 
 mod address;
 mod check;
+mod crash;
 mod dump;
 mod explain;
 mod filter;
@@ -22,6 +23,7 @@ pub mod time;
 
 pub use address::AddressText;
 pub use check::{BaselineReport, CheckReport, CheckView, CheckedDump};
+pub use crash::{CrashReport, FrameView, RegisterView, StackUse, ThreadView};
 pub use dump::{DumpView, ExceptionView};
 pub use explain::{
     AddressView, AllocationView, ClaimView, ExplainReport, InHeap, InImage, InStack, InUnloaded,

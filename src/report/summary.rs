@@ -22,6 +22,8 @@ pub struct SummaryReport<'a> {
     pub dump: DumpView<'a>,
     /// Why memory ran out, in one word.
     pub verdict: &'static str,
+    /// What the verdict rests on.
+    pub signals: Vec<Cow<'a, str>>,
     /// What a person should know.
     pub findings: Vec<FindingView<'a>>,
     /// The sums.
@@ -179,6 +181,7 @@ impl<'a> SummaryReport<'a> {
             schema_version: SCHEMA_VERSION,
             dump: DumpView::of(input),
             verdict: analysis.verdict.as_str(),
+            signals: analysis.signals.iter().map(|signal| input.text(signal)).collect(),
             findings: analysis.findings.iter().map(|found| finding(input, found)).collect(),
             summary: SummaryView {
                 range: analysis.map.range.map(|range| RangeView::of(input, range)),

@@ -24,12 +24,18 @@ pub(super) fn is_linux(facts: Facts<'_>) -> bool {
     matches!(facts.dump.system.platform, Platform::Linux | Platform::Android)
 }
 
-/// The free memory of a Windows process whose map knows it.
+/// The lowest end of a user address space: 2 GiB less 64 KiB.
+const LOWEST_END: u64 = 0x7fff_0000;
+/// With more bytes in no record, what is free is not known.
+const LOST: u64 = 64 << 20;
+
+/// The free memory of a Windows process whose map knows all of it.
 pub(super) fn windows_free(facts: Facts<'_>) -> Option<Free> {
-    let known = is_windows(facts)
-        && facts.map.source == MapSource::MemoryInfo
-        && facts.map.range.is_some()
-        && !facts.map.is_empty();
+    let last = facts.map.range.map_or(0, |range| range.last());
+    let whole = last >= LOWEST_END - 1
+        && facts.totals.audit.gap_bytes < LOST
+        && !facts.dump.memory_info.is_some_and(|list| list.cut);
+    let known = is_windows(facts) && facts.map.source == MapSource::MemoryInfo && whole;
     facts.totals.free.filter(|_| known)
 }
 

@@ -19,7 +19,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(facts: Facts<'_>) -> Vec<Finding> {
-    let mut by_identity: HashMap<(String, u32, u32), Vec<&Image>> = HashMap::new();
+    let mut by_identity: HashMap<(String, u32, u32, u16), Vec<&Image>> = HashMap::new();
     let modules = &facts.dump.modules.modules;
     for image in facts.evidence.images.iter().filter(|image| image.mapped) {
         let module = image.module.and_then(|at| modules.get(at as usize));
@@ -28,9 +28,11 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
             (None, Some(module)) => (module.timestamp, module.size),
             (None, None) => continue,
         };
-        if !image.path.is_empty() && timestamp != 0 {
-            let path = image.path.to_lowercase();
-            by_identity.entry((path, timestamp, size)).or_default().push(image);
+        if !image.name().is_empty() && timestamp != 0 {
+            let name = image.name().to_lowercase();
+            // A WOW64 process has both ntdll.dll.
+            let machine = image.header.map_or(0, |header| header.machine);
+            by_identity.entry((name, timestamp, size, machine)).or_default().push(image);
         }
     }
     let mut doubles: Vec<Vec<&Image>> =
@@ -42,16 +44,17 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     let wasted: u64 = doubles
         .iter()
         .flat_map(|images| images.iter().skip(1))
-        .map(|image| image.range.size())
-        .sum();
+        .fold(0, |sum, image| sum.saturating_add(image.range.size()));
     let mut details: Vec<String> = doubles.iter().take(NAMED).map(|images| line(images)).collect();
     if doubles.len() > NAMED {
         details.push(format!("and {} more", doubles.len() - NAMED));
     }
     vec![Finding {
-        rule: RULE.id,
-        severity: RULE.severity,
-        message: format!(
+        details,
+        ranges: doubles.iter().flatten().map(|image| image.range).collect(),
+        numbers: vec![("files", doubles.len() as u64), ("wasted", wasted)],
+        next: "see who loads the copies: dumpmap explain DUMP ADDRESS".into(),
+        ..RULE.finding(format!(
             "{} mapped more than once as an image, {} of address space in the copies",
             if doubles.len() == 1 {
                 "1 file is".into()
@@ -59,18 +62,51 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
                 format!("{} files are", doubles.len())
             },
             human(wasted)
-        ),
-        details,
-        ranges: doubles.iter().flatten().map(|image| image.range).collect(),
-        numbers: vec![("files", doubles.len() as u64), ("wasted", wasted)],
-        next: "see who loads the copies: dumpmap explain DUMP ADDRESS".into(),
+        ))
     }]
 }
 
 fn line(images: &[&Image]) -> String {
-    let name =
-        images.first().map_or("", |image| image.path.rsplit(['\\', '/']).next().unwrap_or(""));
+    let name = images.first().map_or("", |image| image.name());
     let places: Vec<String> =
         images.iter().map(|image| format!("{:#x}", image.range.start())).collect();
-    format!("{name} at {}", places.join(" and "))
+    let mut folders: Vec<String> = images
+        .iter()
+        .filter_map(|image| image.path.strip_suffix(image.name()))
+        .filter(|folder| !folder.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    folders.sort();
+    folders.dedup();
+    let from = if folders.len() > 1 { ", from different folders" } else { "" };
+    format!("{name} at {}{from}", places.join(" and "))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::testing::{finding, findings};
+    use crate::synth::windows::{Capture, ImagePlan, Process};
+
+    const ID: &str = "image-mapped-twice";
+
+    #[test]
+    fn the_same_file_from_one_or_two_folders() {
+        let dump = |paths: [&str; 2]| {
+            let [first, second] = paths;
+            Process::x64().image(first).image(second).lay_out().dump(Capture::Small)
+        };
+        let found = finding(ID, &dump([r"C:\a\x.dll", r"C:\a\X.DLL"]));
+        assert!(found.details[0].starts_with("x.dll at 0x"), "{found:?}");
+        assert!(!found.details[0].contains("folders"));
+        let found = finding(ID, &dump([r"C:\a\x.dll", r"C:\b\x.dll"]));
+        assert!(found.details[0].ends_with("from different folders"));
+        assert!(findings(ID, &dump([r"C:\a\x.dll", r"C:\a\y.dll"])).is_empty());
+    }
+
+    #[test]
+    fn another_build_is_another_file() {
+        let mut process = Process::x64().image(r"C:\a\x.dll");
+        process.images.push(ImagePlan { timestamp: 7, ..ImagePlan::x64(r"C:\b\x.dll") });
+        assert!(findings(ID, &process.lay_out().dump(Capture::Small)).is_empty());
+    }
 }

@@ -6,21 +6,47 @@
 //! regions at all, it looks at those of one image or one address.
 
 mod common;
+mod engines;
 mod failed_allocation;
 mod finding;
 mod reserve;
-#[cfg(test)]
-mod testing;
 mod threshold;
 pub mod verdict;
 
 mod address_space_exhausted;
 mod address_space_fragmented;
+mod audit_remainder;
 mod commit_limit;
+mod debug_heap_left_on;
+mod deleted_files_mapped;
+mod dump_lacks_map;
+mod dump_truncated;
+mod executable_private_memory;
+mod heap_corruption;
+mod heap_dominates;
+mod heap_fragmented;
 mod image_mapped_twice;
 mod large_request;
+mod many_heaps;
+mod map_count;
+mod module_header_mismatch;
+mod module_mitigations;
 mod near_limit;
+mod orphan_stacks;
 mod out_of_memory;
+mod oversized_stack_reservations;
+mod pe_in_private_memory;
+mod pe_mapped_as_data;
+mod stack_near_overflow;
+mod stack_overflow;
+mod stack_pivot;
+mod third_party_modules;
+mod thread_explosion;
+mod torn_snapshot;
+mod unlisted_image;
+mod wow64_stacks;
+mod writable_executable;
+mod written_code_pages;
 
 pub use finding::{Finding, Severity, Verdict};
 pub use threshold::{Threshold, Thresholds, Unit, find as find_threshold};
@@ -91,7 +117,34 @@ pub const ALL: &[Rule] = &[
     large_request::RULE,
     out_of_memory::RULE,
     near_limit::RULE,
+    stack_overflow::RULE,
+    stack_near_overflow::RULE,
+    stack_pivot::RULE,
+    heap_corruption::RULE,
+    thread_explosion::RULE,
+    oversized_stack_reservations::RULE,
+    orphan_stacks::RULE,
+    wow64_stacks::RULE,
+    heap_dominates::RULE,
+    heap_fragmented::RULE,
+    many_heaps::RULE,
+    debug_heap_left_on::RULE,
+    executable_private_memory::RULE,
+    writable_executable::RULE,
+    written_code_pages::RULE,
+    pe_in_private_memory::RULE,
+    pe_mapped_as_data::RULE,
+    unlisted_image::RULE,
+    module_header_mismatch::RULE,
+    module_mitigations::RULE,
     image_mapped_twice::RULE,
+    third_party_modules::RULE,
+    map_count::RULE,
+    deleted_files_mapped::RULE,
+    dump_truncated::RULE,
+    dump_lacks_map::RULE,
+    torn_snapshot::RULE,
+    audit_remainder::RULE,
 ];
 
 /// Ranges of one finding that are kept: the numbers count all of them.
@@ -106,6 +159,9 @@ pub fn check_all(facts: Facts<'_>) -> Vec<Finding> {
     findings.sort_by_key(|finding| finding.severity);
     findings
 }
+
+#[cfg(test)]
+use tests::testing;
 
 #[cfg(test)]
 mod tests;

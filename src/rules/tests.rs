@@ -1,5 +1,7 @@
 //! The registry: every rule has a manual that says the same as its code.
 
+pub(super) mod testing;
+
 use std::collections::HashSet;
 
 use super::*;

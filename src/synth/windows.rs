@@ -14,12 +14,14 @@
 
 mod capture;
 mod contents;
+mod heaps;
 mod image;
 mod layout;
 mod space;
 mod structures;
 
 pub use capture::Capture;
+pub use heaps::{Container, PageRange, SegmentHeap};
 pub use image::{ImagePlan, Listing, Machine, Section};
 pub use layout::{Layout, PlacedImage, PlacedStack, PlacedThread};
 pub use space::Allocation;

@@ -3,6 +3,7 @@
 //! [context](Context) pays for.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use super::context::Context;
 use crate::dump::PointerWidth;
@@ -17,7 +18,31 @@ pub(super) struct Entries {
     /// Whether the walk came back to the head.
     pub(super) closed: bool,
     /// What contradicts itself.
-    pub(super) problem: Option<String>,
+    pub(super) problem: Option<Problem>,
+}
+
+/// What is wrong with a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// The head is not captured.
+    NoHead(u64),
+    /// An entry leads back to one that was there before.
+    TurnsBack(u64),
+    /// An entry's link back does not lead to the entry before it.
+    Disagree(u64),
+    /// There are more entries than links may be followed.
+    TooLong,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::NoHead(at) => write!(f, "the list head at {at:#x} is not captured"),
+            Problem::TurnsBack(at) => write!(f, "the list turns back to its entry at {at:#x}"),
+            Problem::Disagree(at) => write!(f, "the links of the list disagree at {at:#x}"),
+            Problem::TooLong => write!(f, "the list is too long; the rest is left out"),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -30,7 +55,7 @@ enum Direction {
 pub(super) fn entries(context: &mut Context<'_, '_>, head: u64, width: PointerWidth) -> Entries {
     let mut entries = Entries::default();
     let Some((first, last)) = context.links_at(head, width) else {
-        entries.problem = Some(format!("the list head at {head:#x} is not captured"));
+        entries.problem = Some(Problem::NoHead(head));
         return entries;
     };
     let mut walk = Walk { context, head, width, visited: HashSet::new(), entries };
@@ -55,12 +80,12 @@ impl Walk<'_, '_, '_> {
         while entry != self.head {
             if !self.visited.insert(entry) {
                 if matches!(direction, Direction::Forwards) {
-                    self.problem(|| format!("the list turns back to its entry at {entry:#x}"));
+                    self.problem(Problem::TurnsBack(entry));
                 }
                 return;
             }
             if !self.context.follow() {
-                self.problem(|| "the list is too long; the rest is left out".into());
+                self.problem(Problem::TooLong);
                 return;
             }
             let Some(links) = self.context.links_at(entry, self.width) else {
@@ -72,7 +97,7 @@ impl Walk<'_, '_, '_> {
                 Direction::Backwards => (links.1, links.0),
             };
             if back != before {
-                self.problem(|| format!("the links of the list disagree at {entry:#x}"));
+                self.problem(Problem::Disagree(entry));
             }
             self.entries.read.push(entry);
             (before, entry) = (entry, next);
@@ -80,9 +105,7 @@ impl Walk<'_, '_, '_> {
         self.entries.closed = matches!(direction, Direction::Forwards);
     }
 
-    fn problem(&mut self, words: impl FnOnce() -> String) {
-        if self.entries.problem.is_none() {
-            self.entries.problem = Some(words());
-        }
+    fn problem(&mut self, problem: Problem) {
+        self.entries.problem.get_or_insert(problem);
     }
 }

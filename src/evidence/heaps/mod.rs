@@ -16,6 +16,7 @@ mod page_heap;
 mod recognise;
 mod segment;
 mod segment_layout;
+pub mod walk;
 mod wine;
 mod wine_layout;
 

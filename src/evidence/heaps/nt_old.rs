@@ -10,19 +10,22 @@ use crate::dump::PointerWidth::{self, Bits32, Bits64};
 use crate::evidence::{Confidence, EvidenceSource};
 
 /// `_HEAP` and `_HEAP_SEGMENT` of 5.1 and 5.2.
-struct Layout {
+pub(super) struct Layout {
     flags: u64,
-    virtual_blocks: u64,
-    segments: u64,
+    pub(super) virtual_blocks: u64,
+    pub(super) segments: u64,
     front_end_type: u64,
     segment_signature: u64,
     segment_heap: u64,
-    segment_base: u64,
-    segment_pages: u64,
+    pub(super) segment_base: u64,
+    pub(super) segment_pages: u64,
     segment_uncommitted: u64,
+    /// LastValidEntry, and UnCommittedRanges: a chain of Next, Address, Size.
+    pub(super) segment_last: u64,
+    pub(super) segment_ranges: u64,
 }
 
-fn layout(width: PointerWidth) -> Layout {
+pub(super) fn layout(width: PointerWidth) -> Layout {
     match width {
         Bits32 => Layout {
             flags: 0xc,
@@ -34,6 +37,8 @@ fn layout(width: PointerWidth) -> Layout {
             segment_base: 0x18,
             segment_pages: 0x1c,
             segment_uncommitted: 0x28,
+            segment_last: 0x24,
+            segment_ranges: 0x30,
         },
         Bits64 => Layout {
             flags: 0x14,
@@ -45,11 +50,13 @@ fn layout(width: PointerWidth) -> Layout {
             segment_base: 0x28,
             segment_pages: 0x30,
             segment_uncommitted: 0x48,
+            segment_last: 0x40,
+            segment_ranges: 0x50,
         },
     }
 }
 
-const SEGMENTS: u64 = 64;
+pub(super) const SEGMENTS: u64 = 64;
 
 pub(super) fn read(context: &mut Context<'_, '_>, handle: Handle) -> Heap {
     let Handle { address, width, .. } = handle;

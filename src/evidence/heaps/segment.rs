@@ -84,29 +84,36 @@ fn add_segment(
     heap.add_part(context, part)
 }
 
-/// The nodes of LargeAllocMetadata: `_HEAP_LARGE_ALLOC_DATA`, with
-/// VirtualAddress behind the three pointers of the tree. Says whether all
-/// were found.
-fn add_large_blocks(
+/// The nodes of a heap's LargeAllocMetadata.
+#[derive(Default)]
+pub(super) struct LargeNodes {
+    /// Those that are captured: node and VirtualAddress.
+    pub(super) read: Vec<(u64, u64)>,
+    /// Those that are not.
+    pub(super) unread: Vec<u64>,
+    /// What is wrong with the tree.
+    pub(super) problem: Option<String>,
+}
+
+/// LargeAllocMetadata: `_HEAP_LARGE_ALLOC_DATA`, with VirtualAddress behind the
+/// three pointers of the tree.
+pub(super) fn large_nodes(
     context: &mut Context<'_, '_>,
-    heap: &mut Heap,
+    heap: u64,
     layout: &SegmentHeapLayout,
-) -> bool {
+) -> LargeNodes {
     let width = layout.width;
-    let tree = at(heap.address, layout.large_blocks);
+    let tree = at(heap, layout.large_blocks);
+    let mut nodes = LargeNodes::default();
     let Some((root, lowest)) = context.links_at(tree, width) else {
-        heap.problem("the tree of large blocks is not captured");
-        return false;
+        nodes.problem = Some("the tree of large blocks is not captured".into());
+        return nodes;
     };
-    if root == 0 {
-        return true;
-    }
     // Bit 0 of the lowest node's pointer says that pointers are stored XORed
     // with the place they are stored at.
     let encoded = lowest & 1 != 0;
     let decode =
         |stored: u64, place: u64| if encoded && stored != 0 { stored ^ place } else { stored };
-    let mut whole = true;
     let mut visited = HashSet::new();
     let mut open = vec![decode(root, tree)];
     while let Some(node) = open.pop() {
@@ -114,18 +121,37 @@ fn add_large_blocks(
             continue;
         }
         if !visited.insert(node) || !context.follow() {
-            heap.problem(format!("the tree of large blocks turns back to {node:#x}"));
-            return false;
+            nodes.problem = Some(format!("the tree of large blocks turns back to {node:#x}"));
+            return nodes;
         }
         let address = context.pointer(node, pointer_size(width).saturating_mul(3), width);
         let (Some((left, right)), Some(address)) = (context.links_at(node, width), address) else {
-            heap.problem(format!("the node {node:#x} of a large block is not captured"));
-            whole = false;
+            nodes.unread.push(node);
             continue;
         };
-        whole &= add_large_block(context, heap, address & !0xffff, node, width);
+        nodes.read.push((node, address));
         open.push(decode(left, node));
         open.push(decode(right, at(node, pointer_size(width))));
+    }
+    nodes
+}
+
+/// Says whether all were found.
+fn add_large_blocks(
+    context: &mut Context<'_, '_>,
+    heap: &mut Heap,
+    layout: &SegmentHeapLayout,
+) -> bool {
+    let nodes = large_nodes(context, heap.address, layout);
+    let mut whole = nodes.problem.is_none() && nodes.unread.is_empty();
+    for node in nodes.unread {
+        heap.problem(format!("the node {node:#x} of a large block is not captured"));
+    }
+    for (node, address) in nodes.read {
+        whole &= add_large_block(context, heap, address & !0xffff, node, layout.width);
+    }
+    if let Some(problem) = nodes.problem {
+        heap.problem(problem);
     }
     whole
 }

@@ -23,6 +23,9 @@ pub(super) struct SegmentHeapLayout {
     pub(super) mask: Option<u64>,
     pub(super) segment_list: u64,
     pub(super) owner: Option<u64>,
+    /// In a context: UnitShift, and FirstDescriptorIndex two bytes behind it;
+    /// where it is known.
+    pub(super) unit_shift: Option<u64>,
 }
 
 /// `_SEGMENT_HEAP`: that of 18362 to 19045 was seen in dumps; the others come
@@ -39,6 +42,7 @@ pub(super) static LAYOUTS: [SegmentHeapLayout; 6] = [
         mask: Some(0),
         segment_list: 0x48,
         owner: Some(0x38),
+        unit_shift: Some(8),
     },
     SegmentHeapLayout {
         name: "Windows 11, x64",
@@ -51,6 +55,7 @@ pub(super) static LAYOUTS: [SegmentHeapLayout; 6] = [
         mask: Some(0),
         segment_list: 0x48,
         owner: Some(0x38),
+        unit_shift: Some(8),
     },
     SegmentHeapLayout {
         name: "Windows 10 1809 and later, x86",
@@ -63,6 +68,7 @@ pub(super) static LAYOUTS: [SegmentHeapLayout; 6] = [
         mask: Some(0),
         segment_list: 0x44,
         owner: Some(0x24),
+        unit_shift: Some(4),
     },
     SegmentHeapLayout {
         name: "Windows 10 1803, x64",
@@ -75,6 +81,7 @@ pub(super) static LAYOUTS: [SegmentHeapLayout; 6] = [
         mask: Some(0),
         segment_list: 0x20,
         owner: None,
+        unit_shift: None,
     },
     SegmentHeapLayout {
         name: "Windows 10 1709, x64",
@@ -87,6 +94,7 @@ pub(super) static LAYOUTS: [SegmentHeapLayout; 6] = [
         mask: Some(0),
         segment_list: 0x20,
         owner: None,
+        unit_shift: None,
     },
     SegmentHeapLayout {
         name: "Windows 10 1507 to 1703, x64",
@@ -99,6 +107,7 @@ pub(super) static LAYOUTS: [SegmentHeapLayout; 6] = [
         mask: None,
         segment_list: 0,
         owner: None,
+        unit_shift: None,
     },
 ];
 

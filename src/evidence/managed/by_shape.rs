@@ -5,10 +5,10 @@
 //! the very offsets as the collector does.
 
 use super::segments::{self, HeapSegment};
-use super::shapes::Shape;
 use super::target::Target;
 use crate::addr::AddressRange;
 use crate::dump::PointerWidth;
+use crate::evidence::shapes::Shape;
 use crate::map::{MemoryType, Protection};
 
 /// The range of regions: 256 GiB, twice the physical memory, or five times a

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::contract::KnownCode;
-use super::shapes::Shape;
 use crate::addr::AddressRange;
 use crate::dump::FunctionTable;
+use crate::evidence::shapes::Shape;
 use crate::evidence::{Claim, Confidence, Detail, EvidenceSource, RegionKind, Subject, Use};
 use crate::map::{MemoryType, Protection, Region, RegionMap, State};
 

@@ -18,7 +18,6 @@ mod roles;
 mod runtime;
 mod scan;
 mod segments;
-mod shapes;
 mod target;
 
 pub use code::CodeRange;
@@ -26,6 +25,7 @@ pub use model::{Collector, Generation, Managed, ManagedHeap, MemoryLayout, Objec
 pub use roles::ThreadRole;
 pub use runtime::{Family, Version};
 
+use super::shapes::{self, Shape};
 use super::{Confidence, Evidence};
 use crate::addr::AddressRange;
 use crate::dump::{Dump, PointerWidth};
@@ -34,7 +34,6 @@ use crate::map::{MapSource, MemoryType, RegionMap};
 use contract::Contract;
 use runtime::RuntimeModule;
 use segments::HeapSegment;
-use shapes::Shape;
 use target::Target;
 
 pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Evidence) {

@@ -1,6 +1,7 @@
 //! Reports for people, in 80 columns.
 
 mod check;
+mod crash;
 mod explain;
 mod regions;
 mod reports;
@@ -11,6 +12,10 @@ mod tables;
 
 pub use check::check;
 pub(crate) use check::{check_line, check_text};
+pub use crash::crash;
+pub(crate) use crash::{
+    facts as crash_facts, frames as crash_frames, frames_note, no_crash, title as crash_title,
+};
 pub use explain::explain;
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,

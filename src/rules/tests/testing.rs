@@ -1,8 +1,8 @@
 //! What the rules' own tests share.
 
-use super::{Finding, Severity, Thresholds, Verdict};
 use crate::analysis::analyze_with;
 use crate::limits::Limits;
+use crate::rules::{Finding, Severity, Thresholds, Verdict};
 use crate::source::Source;
 use crate::synth::DumpBuilder;
 
@@ -34,7 +34,29 @@ pub(crate) fn all(
     dump: &DumpBuilder,
     thresholds: &Thresholds,
 ) -> (Vec<Finding>, Verdict, Vec<String>) {
+    all_within(dump, &Limits::default(), thresholds)
+}
+
+/// As [`all`], with other limits.
+pub(crate) fn all_within(
+    dump: &DumpBuilder,
+    limits: &Limits,
+    thresholds: &Thresholds,
+) -> (Vec<Finding>, Verdict, Vec<String>) {
     let source = Source::from_bytes(dump.build());
-    let analysis = analyze_with(&source, &Limits::default(), thresholds).unwrap();
+    let analysis = analyze_with(&source, limits, thresholds).unwrap();
     (analysis.findings, analysis.verdict, analysis.signals)
+}
+
+/// As [`findings`], with other thresholds of that rule.
+pub(crate) fn findings_with(
+    rule: &str,
+    dump: &DumpBuilder,
+    values: &[(&str, u64)],
+) -> Vec<Finding> {
+    let mut thresholds = Thresholds::default();
+    for (name, value) in values {
+        thresholds.set(rule, name, *value);
+    }
+    all(dump, &thresholds).0.into_iter().filter(|found| found.rule == rule).collect()
 }

@@ -1,0 +1,107 @@
+//! Allocators other than the system's: by the sizes, alignments and
+//! protections of their reservations, beside a module that has them. Only
+//! what VirtualQuery told is enough for that.
+//!
+//! The memory stays private; its use gets a name. Every rule is wrong when
+//! the program itself reserves memory of that size in that way, so there is
+//! none without a module, and common sizes must come in numbers.
+
+mod go;
+mod mozjemalloc;
+mod rules;
+mod v8;
+
+use super::shapes::{self, Shape};
+use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
+use crate::addr::AddressRange;
+use crate::dump::{Dump, Module};
+use crate::map::{MapSource, MemoryType, RegionMap};
+
+/// What a process with a known allocator has among its modules.
+struct Family {
+    /// Names of modules.
+    modules: &'static [&'static str],
+    /// Names of PDBs: programs are renamed, their PDBs are not.
+    symbols: &'static [&'static str],
+}
+
+static MOZILLA: Family = Family { modules: &["xul.dll", "mozglue.dll"], symbols: &["xul.pdb"] };
+static CHROMIUM: Family = Family {
+    modules: &["chrome.dll", "msedge.dll", "libcef.dll", "electron.exe"],
+    symbols: &["chrome.dll.pdb", "msedge.dll.pdb", "libcef.dll.pdb", "electron.exe.pdb"],
+};
+static NODE: Family =
+    Family { modules: &["node.exe", "node.dll", "libnode.dll"], symbols: &["node.pdb"] };
+static JAVA: Family = Family { modules: &["jvm.dll"], symbols: &["jvm.pdb"] };
+static MIMALLOC: Family = Family {
+    modules: &["mimalloc.dll", "mimalloc-override.dll", "mimalloc-redirect.dll"],
+    symbols: &["mimalloc.pdb", "mimalloc-override.pdb"],
+};
+static JEMALLOC: Family = Family { modules: &["jemalloc.dll"], symbols: &["jemalloc.pdb"] };
+
+impl Family {
+    fn is_in(&self, modules: &[Module]) -> bool {
+        let known =
+            |names: &[&str], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        modules.iter().any(|module| {
+            let pdb = module.debug_file.as_deref().unwrap_or("").rsplit(['\\', '/']).next();
+            known(self.modules, module.name()) || known(self.symbols, pdb.unwrap_or(""))
+        })
+    }
+}
+
+/// Which allocators the modules promise.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    mozilla: bool,
+    chromium: bool,
+    go: bool,
+}
+
+pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Evidence) {
+    if map.source != MapSource::MemoryInfo {
+        return;
+    }
+    let modules = &dump.modules.modules;
+    let rules = rules::of(modules);
+    let present = Present {
+        mozilla: MOZILLA.is_in(modules),
+        chromium: CHROMIUM.is_in(modules),
+        go: go::is_program(&evidence.images),
+    };
+    if rules.is_empty() && !present.mozilla && !present.chromium && !present.go {
+        return;
+    }
+    let shapes = private_shapes(map);
+    for rule in rules {
+        evidence.claims.extend(rule.claims(&shapes));
+    }
+    if present.mozilla {
+        evidence.claims.extend(mozjemalloc::claims(dump, &shapes, &evidence.heaps));
+    }
+    if present.chromium {
+        evidence.claims.extend(v8::sandbox(&shapes));
+    }
+    if present.go {
+        evidence.claims.extend(go::claims(&shapes));
+    }
+}
+
+fn private_shapes(map: &RegionMap<'_>) -> Vec<Shape> {
+    let mut shapes = Vec::new();
+    let private = |region: &crate::map::Region| region.memory_type == Some(MemoryType::Private);
+    shapes::each(map, private, |shape| shapes.push(shape));
+    shapes
+}
+
+fn claim(range: AddressRange, usage: &'static str, detail: &'static str) -> Claim {
+    Claim {
+        range,
+        kind: Some(RegionKind::Private),
+        usage: Use::Named(usage),
+        subject: Subject::None,
+        confidence: Confidence::Heuristic,
+        source: EvidenceSource::Shape,
+        detail: Detail::Words(detail),
+    }
+}

@@ -1,0 +1,156 @@
+//! The NT heap's low-fragmentation heap: the blocks in a container. Windows 8
+//! and later say in a bitmap which are busy, Windows 7 in each block's header.
+
+use std::ops::ControlFlow;
+
+use super::super::nt_layout::{self, LowFragmentation};
+use super::block::{Block, Internal, Place, State};
+use super::entry::header_of;
+use super::nt::NtHeap;
+use super::outcome::Reason;
+use super::user_blocks::{self, UserBlocks};
+use super::{Walker, entry};
+use crate::addr::AddressRange;
+
+/// A container in a heap.
+pub(super) struct Container {
+    blocks: UserBlocks,
+    /// Where its entry begins.
+    start: u64,
+    /// Where the first block begins, and how far apart they are.
+    first: u64,
+    stride: u64,
+}
+
+/// The container that an internal entry holds, if it holds one.
+pub(super) fn container(
+    walker: &mut Walker<'_, '_, '_>,
+    nt: NtHeap,
+    entry: AddressRange,
+) -> Option<Container> {
+    let width = nt.encoding.width;
+    let bitmap = nt.low_fragmentation? == LowFragmentation::Bitmap;
+    let header = entry.start().checked_add(nt.encoding.granule())?;
+    let blocks = user_blocks::at_header(&mut walker.context, header, width, bitmap)?;
+    let made = place(walker, blocks, entry.start(), Some(nt.front_end))?;
+    let size = made.blocks.blocks.checked_mul(made.stride)?;
+    let inside = AddressRange::new(made.first, size).is_some_and(|all| entry.covers(all));
+    if !inside {
+        let count = made.blocks.blocks;
+        walker.sink.corrupt(entry.start(), Reason::LowFragmentation, || {
+            format!("{count} blocks of {:#x} bytes do not fit the container", made.stride)
+        });
+        return None;
+    }
+    Some(made)
+}
+
+/// Decodes where the blocks are.
+fn place(
+    walker: &Walker<'_, '_, '_>,
+    mut blocks: UserBlocks,
+    start: u64,
+    front_end: Option<u64>,
+) -> Option<Container> {
+    if blocks.first.is_none() {
+        blocks.decode(walker.scope.keys.low_fragmentation(blocks.width), front_end);
+    }
+    let stride = blocks.block_size?;
+    let first = blocks.first.unwrap_or(blocks.first_by_size());
+    Some(Container { start, first: blocks.header.checked_add(first)?, stride, blocks })
+}
+
+/// Gives the blocks of a container.
+pub(super) fn blocks(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, container: &Container) {
+    give(walker, container, nt.encoding.granule());
+}
+
+fn give(walker: &mut Walker<'_, '_, '_>, container: &Container, granule: u64) {
+    let blocks = &container.blocks;
+    let mut busy = 0_u64;
+    let mut at = container.first;
+    for index in (0_u32..).take(usize::try_from(blocks.blocks).unwrap_or(0)) {
+        let header = header_of(at, blocks.width).saturating_add(7);
+        let unused = walker.context.memory.u8(header);
+        let is_busy = match blocks.bits.is_empty() {
+            true => unused != Some(FREE),
+            false => blocks.bit(index.into()),
+        };
+        busy = busy.saturating_add(u64::from(is_busy));
+        let user_size = match is_busy {
+            true => unused.and_then(|unused| user_size(container.stride, unused)),
+            false => container.stride.checked_sub(8),
+        };
+        walker.sink.block(Block {
+            start: at,
+            size: container.stride,
+            address: at.saturating_add(granule),
+            user_size,
+            state: if is_busy { State::Busy } else { State::Free },
+            place: Place::LowFragmentation { container: container.start, index },
+        });
+        if walker.sink.stopped {
+            return;
+        }
+        at = at.saturating_add(container.stride);
+    }
+    walker.sink.bucket(container.stride, blocks.blocks, busy);
+    let free = blocks.blocks.saturating_sub(busy);
+    if let Some(depth) = blocks.depth.filter(|depth| *depth != free) {
+        walker.sink.torn(blocks.header, Reason::LowFragmentation, || {
+            format!("the subsegment counts {depth} free blocks, {free} are")
+        });
+    }
+}
+
+/// UnusedBytes of a free block.
+const FREE: u8 = 0x80;
+
+/// UnusedBytes of a block of the low-fragmentation heap has its top bit set.
+fn user_size(size: u64, unused: u8) -> Option<u64> {
+    (unused & FREE != 0).then(|| entry::user_size(size, unused & !FREE)).flatten()
+}
+
+/// Containers in bytes whose entries cannot be read, by signature: those of
+/// this heap, as far as they can be told to be.
+pub(super) fn without_entries(walker: &mut Walker<'_, '_, '_>, range: AddressRange) {
+    let heap = walker.heap;
+    let layout = nt_layout::choose(&mut walker.context, heap.address, heap.width);
+    let front_end = layout
+        .and_then(|(layout, _)| walker.context.pointer(heap.address, layout.front_end, heap.width));
+    let mut hits = Vec::new();
+    let limit = walker.scope.dump.limits.links;
+    let _ = user_blocks::signatures(walker.scope.dump, range, &mut |hit| {
+        hits.push(hit);
+        if hits.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    let mut free_from = range.start();
+    for hit in hits {
+        let Some(blocks) = user_blocks::at_signature(&mut walker.context, hit, Some(heap.width))
+        else {
+            continue;
+        };
+        let granule = entry::granule(heap.width);
+        let Some(start) = blocks.header.checked_sub(granule) else { continue };
+        let Some(container) = place(walker, blocks, start, front_end) else { continue };
+        let blocks = container.blocks.blocks.saturating_mul(container.stride);
+        let end = container.first.saturating_add(blocks);
+        let Some(whole) = AddressRange::between(start, end) else { continue };
+        if start < free_from || !range.covers(whole) {
+            continue;
+        }
+        free_from = end;
+        walker.sink.block(Block {
+            start,
+            size: whole.size(),
+            address: container.blocks.header,
+            user_size: None,
+            state: State::Internal(Internal::Container),
+            place: Place::Segment(range.start()),
+        });
+        give(walker, &container, granule);
+        if walker.sink.stopped {
+            return;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Whether the process makes code at run time as its business: then memory
+//! that is private and executable is what to expect.
+
+use super::Facts;
+use crate::addr::AddressRange;
+
+/// Modules of run-times that compile while they run, or that host one. File
+/// names without `lib`, extension and what follows a hyphen, in lower case,
+/// sorted.
+const ENGINES: [&str; 29] = [
+    "cef",
+    "chakra",
+    "chakracore",
+    "chrome",
+    "chrome_elf",
+    "chromium",
+    "clr",
+    "clrjit",
+    "coreclr",
+    "electron",
+    "javascriptcore",
+    "javascriptcoregtk",
+    "jscript9",
+    "jvm",
+    "lua51",
+    "luajit",
+    "mono",
+    "monosgen",
+    "mozjs",
+    "mscorsvr",
+    "mscorwks",
+    "msedge",
+    "node",
+    "pypy",
+    "qt5webenginecore",
+    "qt6webenginecore",
+    "v8",
+    "webkit2gtk",
+    "xul",
+];
+
+/// The first module of such a run-time. A .NET program in a single file has
+/// its run-time in the program.
+pub(super) fn engine<'a>(facts: Facts<'a>) -> Option<&'a str> {
+    let managed = facts.evidence.managed.iter().flat_map(|managed| &managed.runtimes);
+    let runtimes = managed.map(|runtime| name_of(&runtime.path));
+    let images = facts.evidence.images.iter().map(|image| image.name());
+    runtimes.chain(images.filter(|name| is_engine(name))).next()
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit(['\\', '/']).next().unwrap_or(path)
+}
+
+fn is_engine(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let stem = lower.split(".so").next().unwrap_or(&lower);
+    let stem = stem.strip_suffix(".dll").or_else(|| stem.strip_suffix(".exe")).unwrap_or(stem);
+    let stem = stem.split('-').next().unwrap_or(stem);
+    let stem = stem.strip_prefix("lib").unwrap_or(stem);
+    ENGINES.binary_search(&stem).is_ok()
+}
+
+/// Code that its maker told the system of: the function tables of stream 13.
+pub(super) struct RegisteredCode {
+    /// First byte, and the highest last byte up to here; by first byte.
+    tables: Vec<(u64, u64)>,
+}
+
+impl RegisteredCode {
+    pub(super) fn of(facts: Facts<'_>) -> RegisteredCode {
+        let ranges = facts.dump.function_tables.iter().map(|table| table.range);
+        let mut tables: Vec<(u64, u64)> =
+            ranges.map(|range| (range.start(), range.last())).collect();
+        tables.sort_unstable();
+        let mut highest = 0;
+        for (_, last) in &mut tables {
+            highest = highest.max(*last);
+            *last = highest;
+        }
+        RegisteredCode { tables }
+    }
+
+    /// Whether a table covers part of a range.
+    pub(super) fn overlaps(&self, range: AddressRange) -> bool {
+        let after = self.tables.partition_point(|(first, _)| *first <= range.last());
+        let before = after.checked_sub(1).and_then(|at| self.tables.get(at));
+        before.is_some_and(|(_, last)| *last >= range.start())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_engine;
+
+    #[test]
+    fn names_of_run_times() {
+        assert!(super::ENGINES.is_sorted());
+        for name in [
+            "clr.dll",
+            "CoreCLR.dll",
+            "mozjs-102.dll",
+            "libjvm.so",
+            "node.exe",
+            "libcoreclr.so",
+            "libv8.so.7.1",
+            "node",
+        ] {
+            assert!(is_engine(name), "{name}");
+        }
+        for name in ["app.exe", "clrview.dll", "nodes.exe", "libc.so.6", ""] {
+            assert!(!is_engine(name), "{name}");
+        }
+    }
+}

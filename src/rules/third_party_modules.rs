@@ -1,0 +1,104 @@
+//! Modules from folders that are neither the program's nor the system's.
+
+use super::common::{is_windows, some_of};
+use super::{Facts, Finding, Rule, Severity};
+
+pub(super) const RULE: Rule = Rule {
+    id: "third-party-modules",
+    severity: Severity::Note,
+    title: "modules come from outside of the program's and the system's folders",
+    manual: include_str!("third_party_modules.md"),
+    thresholds: &[],
+    check,
+};
+
+/// Modules that one finding names.
+const NAMED: usize = 8;
+
+fn check(facts: Facts<'_>) -> Vec<Finding> {
+    if !is_windows(facts) {
+        return Vec::new();
+    }
+    let modules = &facts.dump.modules.modules;
+    let Some(program) = modules.first().and_then(|module| folder(&module.path)) else {
+        return Vec::new();
+    };
+    let systems: Vec<String> =
+        modules.iter().filter_map(|module| system_folder(&module.path)).collect();
+    if systems.is_empty() {
+        return Vec::new();
+    }
+    let is_other = |path: &str| {
+        folder(path).is_some_and(|of| {
+            !is_within(&of, &program) && !systems.iter().any(|system| is_within(&of, system))
+        })
+    };
+    let other: Vec<_> = modules.iter().skip(1).filter(|module| is_other(&module.path)).collect();
+    if other.is_empty() {
+        return Vec::new();
+    }
+    let lines = other.iter().map(|module| format!("{} at {:#x}", module.path, module.base));
+    vec![Finding {
+        details: some_of(lines, NAMED),
+        ranges: other.iter().filter_map(|module| module.range).collect(),
+        numbers: vec![("modules", other.len() as u64)],
+        next: "see all modules with their versions: dumpmap images DUMP".into(),
+        ..RULE.finding(match other.len() {
+            1 => "1 module comes from neither the program's folder nor the system's".into(),
+            more => {
+                format!("{more} modules come from neither the program's folder nor the system's")
+            }
+        })
+    }]
+}
+
+/// The folder of a path with one, in lower case, without a prefix for long
+/// paths. A bare file name has none: some writers leave paths out.
+fn folder(path: &str) -> Option<String> {
+    let path = path.strip_prefix(r"\\?\").or_else(|| path.strip_prefix(r"\??\")).unwrap_or(path);
+    let (folder, _) = path.rsplit_once(['\\', '/'])?;
+    let folder = folder.to_lowercase().replace('/', "\\");
+    (folder.len() > 2).then_some(folder)
+}
+
+/// The Windows folder, from where the system's own libraries are.
+fn system_folder(path: &str) -> Option<String> {
+    let name = path.rsplit(['\\', '/']).next()?;
+    let own = ["ntdll.dll", "kernel32.dll", "kernelbase.dll", "wow64.dll"];
+    if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        return None;
+    }
+    let folder = folder(path)?;
+    let (windows, _) = folder.rsplit_once('\\')?;
+    Some(windows.to_owned())
+}
+
+fn is_within(folder: &str, parent: &str) -> bool {
+    folder.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_within;
+    use crate::rules::testing::{finding, findings};
+    use crate::synth::windows::{Capture, Process};
+
+    const ID: &str = "third-party-modules";
+
+    #[test]
+    fn by_the_folder_alone() {
+        let dump = |path: &str| Process::x64().image(path).lay_out().dump(Capture::Small);
+        let found = finding(ID, &dump(r"C:\Program Files\Virus Scanner\hook.dll"));
+        assert!(found.message.starts_with("1 module comes from"), "{found:?}");
+        let ours = [
+            r"C:\App\plugins\a.dll",
+            r"c:\windows\WinSxS\x86_comctl\comctl32.dll",
+            r"\\?\C:\Windows\system32\x.dll",
+            "bare.dll",
+        ];
+        for path in ours {
+            assert!(findings(ID, &dump(path)).is_empty(), "{path}");
+        }
+        assert!(!is_within(r"c:\windows.old", r"c:\windows"));
+    }
+}

@@ -1,0 +1,237 @@
+//! Walks of the heaps of real dumps, and of programs that wrote down what
+//! they allocated.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use dumpmap::dump::{Dump, PointerWidth};
+use dumpmap::evidence;
+use dumpmap::evidence::heaps::walk::{
+    Block, Histogram, Place, Scope, State, Walk, block_at, user_blocks, walk,
+};
+use dumpmap::limits::Limits;
+use dumpmap::map::RegionMap;
+use dumpmap::source::Source;
+
+/// Opens a dump, gathers, and hands its heaps to `check`.
+fn with_heaps(path: &Path, check: impl FnOnce(&Scope<'_, '_>)) {
+    let source = Source::open(&support::unpacked_path(path)).unwrap();
+    let dump = Dump::read(&source, &Limits::default()).unwrap();
+    let map = RegionMap::build(&dump);
+    let evidence = evidence::gather(&dump, &map);
+    check(&Scope::of(&dump, &map, &evidence.heaps));
+}
+
+fn corpus(file: &str, check: impl FnOnce(&Scope<'_, '_>)) {
+    if let Some(folder) = support::shared_or_skip("corpus") {
+        with_heaps(&folder.join(file), check);
+    }
+}
+
+fn all_blocks(scope: &Scope<'_, '_>, index: usize) -> (Walk, Vec<Block>) {
+    let mut blocks = Vec::new();
+    let sums = walk(scope, index, &mut |block| blocks.push(*block));
+    (sums, blocks)
+}
+
+/// Blocks lie apart, but for those in containers, and inside their heap.
+fn check_blocks(scope: &Scope<'_, '_>, index: usize, blocks: &[Block]) {
+    let heap = &scope.heaps[index];
+    let outer = |block: &&Block| block.place.container().is_none();
+    let mut ranges: Vec<_> = blocks.iter().filter(outer).filter_map(Block::range).collect();
+    ranges.sort_by_key(|range| range.start());
+    assert!(ranges.is_sorted_by(|a, b| a.last() < b.start()));
+    for block in blocks {
+        let range = block.range().unwrap();
+        assert!(heap.parts.iter().any(|part| part.range.covers(range)), "{block:x?}");
+        assert!(block.user_size.is_none_or(|size| size <= block.size), "{block:x?}");
+    }
+}
+
+#[test]
+fn a_full_dump_of_windows_7() {
+    corpus("llvm__llvm-project/fizzbuzz_wow64.dmp", |scope| {
+        assert_eq!(scope.heaps.len(), 5);
+        for index in 0..5 {
+            let (sums, blocks) = all_blocks(scope, index);
+            println!("{:x} {sums:x?}", scope.heaps[index].address);
+            check_blocks(scope, index, &blocks);
+            assert_eq!(sums.problems, [], "{:x?}", scope.heaps[index]);
+            assert_eq!(sums.torn, []);
+            assert_eq!(sums.missing, []);
+            assert!(sums.complete);
+        }
+        let of = |address| scope.heaps.iter().position(|heap| heap.address == address).unwrap();
+        let (sums, _) = all_blocks(scope, of(0x70_0000));
+        assert_eq!((sums.entries.busy, sums.entries.free), (162, 4));
+    });
+}
+
+fn address(value: &serde_json::Value) -> u64 {
+    u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+}
+
+/// Every block that the program wrote down is there, in the right heap, busy
+/// and of its size; and the sums are those that HeapWalk gave.
+fn check_truth(file: &str, truth: &str) {
+    let Some(folder) = support::shared_or_skip("scenarios") else { return };
+    let truth = std::fs::read(folder.join(truth)).unwrap();
+    let truth: serde_json::Value = serde_json::from_slice(&truth).unwrap();
+    with_heaps(&folder.join(file), |scope| {
+        let mut heaps: BTreeMap<u64, (Walk, BTreeMap<u64, Block>)> = BTreeMap::new();
+        for (index, heap) in scope.heaps.iter().enumerate() {
+            let (sums, blocks) = all_blocks(scope, index);
+            check_blocks(scope, index, &blocks);
+            assert_eq!(sums.problems, [], "{file}: {:x}", heap.address);
+            assert_eq!(sums.missing, [], "{file}: {:x}", heap.address);
+            assert!(sums.complete);
+            let inner = blocks.iter().filter(|block| !block.is_container());
+            let by_address = inner.map(|block| (block.address, *block)).collect();
+            heaps.insert(heap.address, (sums, by_address));
+        }
+        let mut checked = 0;
+        for item in truth["items"].as_array().unwrap() {
+            let size = item["size"].as_u64().unwrap_or(0);
+            let at: Vec<u64> = match item["kind"].as_str().unwrap() {
+                "heap-blocks" => {
+                    let last = address(&item["highest_end"]) - size;
+                    vec![address(&item["last"]), last]
+                }
+                "heap-big" => vec![address(&item["base"])],
+                _ => continue,
+            };
+            let (_, blocks) = &heaps[&address(&item["heap"])];
+            for at in at {
+                let block = blocks.get(&at).unwrap_or_else(|| panic!("{file}: {at:x} {item}"));
+                assert_eq!((block.state, block.user_size), (State::Busy, Some(size)), "{item}");
+                let found = block_at(scope, at + size / 2).unwrap();
+                assert_eq!(found.block, *block, "{item}");
+                assert_eq!(scope.heaps[found.heap].address, address(&item["heap"]));
+                if let (Some(previous), Some(next)) = (found.previous, found.next) {
+                    assert_eq!(previous.start + previous.size, block.start);
+                    assert_eq!(block.start + block.size, next.start);
+                }
+            }
+            if let Some(live) = item["count_live"].as_u64() {
+                check_count(scope, blocks, item, size, live);
+            }
+            checked += 1;
+        }
+        assert!(checked > 0, "{file}");
+        for row in truth["heap_walk"].as_array().unwrap().iter().filter(|row| row["t"] == "sum") {
+            let Some((sums, blocks)) = heaps.get(&address(&row["heap"])) else {
+                panic!("{file}: {row}")
+            };
+            let own = blocks.values().filter(|block| matches!(block.state, State::Internal(_)));
+            let own = own.count() as u64;
+            let large = blocks.values().filter(|block| block.place == Place::Large).count() as u64;
+            assert_eq!(
+                sums.entries.busy - own + large,
+                row["busy"].as_u64().unwrap(),
+                "{file}: {row}"
+            );
+            assert_eq!(sums.entries.free, row["free"].as_u64().unwrap(), "{file}: {row}");
+        }
+    });
+}
+
+/// The program filled its blocks with a tag: as many busy ones begin with it as
+/// it had, all of the right size. Where it freed some, the first was freed.
+fn check_count(
+    scope: &Scope<'_, '_>,
+    blocks: &BTreeMap<u64, Block>,
+    item: &serde_json::Value,
+    size: u64,
+    live: u64,
+) {
+    let tag = item["tag"].as_str().unwrap().as_bytes();
+    let tagged = |block: &&Block| {
+        let start = scope.dump.captured.bytes_at(block.address, tag.len());
+        block.state == State::Busy && start == tag
+    };
+    let mut histogram = Histogram::default();
+    blocks.values().filter(tagged).for_each(|block| histogram.add(block));
+    let [only] = histogram.top(2)[..] else { panic!("{item} {histogram:?}") };
+    assert_eq!((only.size, only.count, only.bytes), (size, live, size * live), "{item}");
+    let first = block_at(scope, address(&item["base"])).unwrap().block;
+    let freed = item["label"].as_str().unwrap().ends_with("freed");
+    assert_eq!(first.state, if freed { State::Free } else { State::Busy }, "{item}");
+}
+
+#[test]
+fn blocks_that_programs_wrote_down() {
+    check_truth("x64-heaps.rw.dmp.zst", "x64-heaps.truth.json");
+    check_truth("x64-basic.rw.dmp.zst", "x64-basic.truth.json");
+    check_truth("x64-basic.full.dmp.zst", "x64-basic.truth.json");
+    check_truth("x86-basic.rw.dmp.zst", "x86-basic.truth.json");
+    check_truth("x86-basic.full.dmp.zst", "x86-basic.truth.json");
+    check_truth("wow64-basic.full.dmp.zst", "wow64-basic.truth.json");
+    check_truth("x64-leak-before.rw.dmp.zst", "x64-leak-before.truth.json");
+    check_truth("x64-leak-after.rw.dmp.zst", "x64-leak-after.truth.json");
+}
+
+#[test]
+fn containers_in_partial_dumps() {
+    let check = |file, containers: usize, with_subsegment: usize, decoded: usize| {
+        corpus(file, |scope| {
+            let found = user_blocks(scope);
+            let depths = found.iter().filter(|blocks| blocks.depth.is_some());
+            assert!(depths.clone().all(|blocks| blocks.depth == Some(blocks.free)), "{file}");
+            let by_key = found.iter().filter(|blocks| blocks.first.is_some());
+            let numbers = (found.len(), depths.count(), by_key.count());
+            assert_eq!(numbers, (containers, with_subsegment, decoded), "{file}");
+            for index in 0..scope.heaps.len() {
+                let (sums, blocks) = all_blocks(scope, index);
+                check_blocks(scope, index, &blocks);
+                assert_eq!(sums.problems, [], "{file}: {:x}", scope.heaps[index].address);
+            }
+        });
+    };
+    check("mozilla-services__minidump-stackwalk/windows-x86_64.dmp", 202, 101, 202);
+    check("KindTis__DumpAnalysisMCP/7e587289-CppConsoleApplication.dmp", 3, 0, 0);
+    check("KindTis__DumpAnalysisMCP/CppConsoleApplication.dmp", 0, 0, 0);
+}
+
+/// No dump at hand is of a process with a damaged heap; none breaks a walk.
+#[test]
+fn every_heap_of_every_dump() {
+    for folder in ["corpus", "scenarios"] {
+        let Some(folder) = support::shared_or_skip(folder) else { continue };
+        for path in support::dumps_in(&folder) {
+            let source = Source::open(&support::unpacked_path(&path)).unwrap();
+            let Ok(dump) = Dump::read(&source, &Limits::default()) else { continue };
+            let map = RegionMap::build(&dump);
+            let evidence = evidence::gather(&dump, &map);
+            let scope = Scope::of(&dump, &map, &evidence.heaps);
+            for (index, heap) in scope.heaps.iter().enumerate() {
+                let (sums, blocks) = all_blocks(&scope, index);
+                check_blocks(&scope, index, &blocks);
+                assert_eq!(sums.problems, [], "{}: {:x}", path.display(), heap.address);
+                if !sums.torn.is_empty() {
+                    println!("{}: {:x?}", path.display(), sums.torn);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn segment_heaps() {
+    corpus("mozilla-services__minidump-stackwalk/windows-aarch64.dmp", |scope| {
+        assert_eq!(scope.keys.heap(PointerWidth::Bits64), Some(0x3abd_fcab_76d0_6e38));
+        let (mut subsegments, mut chunks, mut ranges) = (0, 0, 0);
+        for (index, heap) in scope.heaps.iter().enumerate() {
+            let (sums, blocks) = all_blocks(scope, index);
+            check_blocks(scope, index, &blocks);
+            assert_eq!(sums.problems, [], "{:x}", heap.address);
+            assert_eq!(sums.torn, [], "{:x}", heap.address);
+            subsegments += sums.buckets.iter().map(|bucket| bucket.containers).sum::<u64>();
+            let of = |wanted: fn(&Block) -> bool| blocks.iter().filter(|b| wanted(b)).count();
+            chunks += of(|block| matches!(block.place, Place::VariableSize(_)));
+            ranges += of(|block| matches!(block.place, Place::Pages(_)));
+        }
+        assert_eq!((subsegments, chunks, ranges), (129, 75, 239));
+    });
+}
