@@ -7,8 +7,7 @@ use std::io::{self, Write};
 use serde_sarif::sarif::{
     Address, ArtifactLocation, Invocation, Location, Message, MultiformatMessageString,
     Notification, NotificationLevel, PhysicalLocation, ReportingDescriptor, Result as SarifResult,
-    ResultLevel, Run, SCHEMA_URL, Sarif, Suppression, SuppressionKind, Tool, ToolComponent,
-    Version,
+    ResultLevel, Run, SCHEMA_URL, Sarif, Suppression, SupressionKind, Tool, ToolComponent, Version,
 };
 
 use super::json;
@@ -84,14 +83,14 @@ fn result(dump: &CheckedDump, check: &CheckView) -> SarifResult {
     let fingerprint = ("dumpmap/v1".to_owned(), check.fingerprint.clone());
     let suppressions: Vec<Suppression> = (check.status == "accepted")
         .then(|| {
-            let kind = serde_json::json!(SuppressionKind::External);
+            let kind = serde_json::json!(SupressionKind::External);
             Suppression::builder().kind(kind).justification("accepted by the baseline").build()
         })
         .into_iter()
         .collect();
     SarifResult::builder()
         .rule_id(rule_id(check))
-        .level(serde_json::json!(level))
+        .level(level)
         .message(message(&check.message))
         .locations(vec![location(dump, check.base.map(|base| base.address))])
         .partial_fingerprints(BTreeMap::from([fingerprint]))
