@@ -49,6 +49,7 @@ pub mod evidence;
 pub mod issue;
 pub mod limits;
 pub mod map;
+pub mod policy;
 pub mod render;
 pub mod report;
 pub mod rules;

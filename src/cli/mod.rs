@@ -2,8 +2,10 @@
 //! One command is one file; it loads an analysis, makes a report and chooses a
 //! renderer.
 
+mod check;
 mod completions;
 mod crash;
+mod dump_files;
 mod explain;
 mod heaps;
 mod images;
@@ -65,6 +67,14 @@ enum Format {
     Jsonl,
     Csv,
     Markdown,
+    /// Annotations of a GitHub workflow: `check` only
+    Github,
+    /// SARIF 2.1.0: `check` only
+    #[cfg_attr(not(feature = "ci"), value(skip))]
+    Sarif,
+    /// JUnit: `check` only
+    #[cfg_attr(not(feature = "ci"), value(skip))]
+    Junit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,6 +112,8 @@ enum Command {
     Heaps(heaps::Heaps),
     /// What the file holds, what it lacks, and how to capture that
     Streams(streams::Streams),
+    /// Budgets on figures and rules over many dumps, for CI
+    Check(Box<check::Check>),
     /// The rules behind findings, or the manual of one
     Rules(rules::Rules),
     /// The JSON schemas of what the commands print
@@ -119,6 +131,8 @@ enum Failure {
     BrokenPipe,
     /// What to print after `dumpmap: `.
     Message(String),
+    /// The answer is written, and says it; this is the exit code.
+    Code(u8),
 }
 
 type Done = Result<(), Failure>;
@@ -135,6 +149,7 @@ pub(crate) fn main() -> ExitCode {
             let _ = output::complain(&message);
             ExitCode::from(2)
         }
+        Err(Failure::Code(code)) => ExitCode::from(code),
     }
 }
 
@@ -154,6 +169,7 @@ fn run(cli: &Cli) -> Done {
             Command::Images(args) => images::run(args, options),
             Command::Heaps(args) => heaps::run(args, options),
             Command::Streams(args) => streams::run(args, options),
+            Command::Check(args) => check::run(args, options),
             Command::Rules(args) => rules::run(args, options),
             Command::Schema(args) => schema::run(args, options),
             Command::Completions(args) => completions::run(args, options),

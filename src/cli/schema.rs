@@ -20,6 +20,7 @@ enum Document {
     Images,
     Heaps,
     Streams,
+    Check,
     Rules,
 }
 
@@ -34,6 +35,7 @@ pub(super) fn run(args: &Schema, options: &Options) -> Done {
         Some(Document::Images) => include_str!("../../schema/images.json"),
         Some(Document::Heaps) => include_str!("../../schema/heaps.json"),
         Some(Document::Streams) => include_str!("../../schema/streams.json"),
+        Some(Document::Check) => include_str!("../../schema/check.json"),
         Some(Document::Rules) => include_str!("../../schema/rules.json"),
     };
     output::write(options, &[], |out, _| out.write_all(text.as_bytes()))

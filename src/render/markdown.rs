@@ -1,7 +1,7 @@
 //! Markdown: headings and tables, for tickets and pull requests.
 
 use super::{Table, text};
-use crate::report::{CrashReport, SummaryReport};
+use crate::report::{CheckReport, CrashReport, SummaryReport};
 
 /// The summary: the head, the findings and VMMap's table.
 pub fn summary(report: &SummaryReport<'_>) -> String {
@@ -28,6 +28,29 @@ pub fn summary(report: &SummaryReport<'_>) -> String {
     out.push_str("\n### Memory\n\n");
     out.push_str(&text::summary_table(report).markdown());
     out.push_str(&format!("\n{}\n", safe(&text::audit_line(report))));
+    out
+}
+
+/// A job summary of `check`: the count, and what did not pass.
+pub fn check(report: &CheckReport) -> String {
+    use super::sanitize::markdown as safe;
+    let mut out = format!("## dumpmap check: {}\n\n", report.outcome);
+    out.push_str(&format!("{}\n\n", text::check_line(report)));
+    out.push_str("| dump | status | severity | what |\n| --- | --- | --- | --- |\n");
+    let mut row = |path: &str, status: &str, severity: &str, what: &str| {
+        let (path, what) = (safe(path), safe(what));
+        out.push_str(&format!("| {path} | {status} | {severity} | {what} |\n"));
+    };
+    for dump in &report.dumps {
+        match &dump.error {
+            Some(error) => row(&dump.path, dump.status, "error", error),
+            None if dump.status == "passed" => row(&dump.path, dump.status, "", ""),
+            None => {}
+        }
+        for check in dump.checks.iter().filter(|of| of.fails() || of.status == "cannot-tell") {
+            row(&dump.path, check.status, check.severity, &text::check_text(check));
+        }
+    }
     out
 }
 

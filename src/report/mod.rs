@@ -6,6 +6,7 @@
 //! is laid out for a reader: that is `render`.
 
 mod address;
+mod check;
 mod crash;
 mod dump;
 mod entries;
@@ -23,6 +24,7 @@ mod summary;
 pub mod time;
 
 pub use address::AddressText;
+pub use check::{BaselineReport, CheckReport, CheckView, CheckedDump};
 pub use crash::{CrashReport, FrameView, RegisterView, StackUse, ThreadView};
 pub use dump::{DumpView, ExceptionView};
 pub use entries::{BlockView, BucketView, CorruptionView, SizeView, SizesView, UnreadView, blocks};

@@ -1,5 +1,6 @@
 //! Reports for people, in 80 columns.
 
+mod check;
 mod crash;
 mod explain;
 mod regions;
@@ -9,6 +10,8 @@ mod streams;
 mod summary;
 mod tables;
 
+pub use check::check;
+pub(crate) use check::{check_line, check_text};
 pub use crash::crash;
 pub(crate) use crash::{
     facts as crash_facts, frames as crash_frames, frames_note, no_crash, title as crash_title,
