@@ -18,6 +18,7 @@ enum Document {
     Stacks,
     Images,
     Heaps,
+    Fits,
     Streams,
     Rules,
 }
@@ -31,6 +32,7 @@ pub(super) fn run(args: &Schema, options: &Options) -> Done {
         Some(Document::Stacks) => include_str!("../../schema/stacks.json"),
         Some(Document::Images) => include_str!("../../schema/images.json"),
         Some(Document::Heaps) => include_str!("../../schema/heaps.json"),
+        Some(Document::Fits) => include_str!("../../schema/fits.json"),
         Some(Document::Streams) => include_str!("../../schema/streams.json"),
         Some(Document::Rules) => include_str!("../../schema/rules.json"),
     };

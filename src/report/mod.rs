@@ -9,6 +9,7 @@ mod address;
 mod dump;
 mod explain;
 mod filter;
+mod fits;
 mod heaps;
 mod images;
 pub mod redact;
@@ -26,6 +27,7 @@ pub use explain::{
     Neighbour,
 };
 pub use filter::{Filter, ProtectionIs};
+pub use fits::{FenceOwnerView, FenceView, FencesView, FitsReport, FitsView, RequestView};
 pub use heaps::{HeapView, HeapsReport, PartView};
 pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
 pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};

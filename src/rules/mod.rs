@@ -23,6 +23,7 @@ mod near_limit;
 mod out_of_memory;
 
 pub use finding::{Finding, Severity, Verdict};
+pub use reserve::released_reserve;
 pub use threshold::{Threshold, Thresholds, Unit, find as find_threshold};
 
 use crate::dump::Dump;

@@ -1,6 +1,7 @@
 //! Reports for people, in 80 columns.
 
 mod explain;
+mod fits;
 mod regions;
 mod reports;
 mod rules;
@@ -9,6 +10,8 @@ mod summary;
 mod tables;
 
 pub use explain::explain;
+pub use fits::fits;
+pub(crate) use fits::{answer_lines as fits_lines, fence_table, owner_table};
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
     table as regions_table,
