@@ -7,6 +7,7 @@ mod completions;
 mod crash;
 mod dump_files;
 mod explain;
+mod fits;
 mod heaps;
 mod images;
 mod input;
@@ -110,6 +111,8 @@ enum Command {
     Images(images::Images),
     /// The heaps, from their headers and segments
     Heaps(heaps::Heaps),
+    /// Would an allocation have fitted, and what splits the free memory
+    Fits(fits::Fits),
     /// What the file holds, what it lacks, and how to capture that
     Streams(streams::Streams),
     /// Budgets on figures and rules over many dumps, for CI
@@ -168,6 +171,7 @@ fn run(cli: &Cli) -> Done {
             Command::Stacks(args) => stacks::run(args, options),
             Command::Images(args) => images::run(args, options),
             Command::Heaps(args) => heaps::run(args, options),
+            Command::Fits(args) => fits::run(args, options),
             Command::Streams(args) => streams::run(args, options),
             Command::Check(args) => check::run(args, options),
             Command::Rules(args) => rules::run(args, options),

@@ -1,7 +1,7 @@
 //! Markdown: headings and tables, for tickets and pull requests.
 
 use super::{Table, text};
-use crate::report::{CheckReport, CrashReport, SummaryReport};
+use crate::report::{CheckReport, CrashReport, FitsReport, SummaryReport};
 
 /// The summary: the head, the findings and VMMap's table.
 pub fn summary(report: &SummaryReport<'_>) -> String {
@@ -80,6 +80,20 @@ pub fn crash(report: &CrashReport<'_>) -> String {
     out.push_str(&text::crash_frames(report).markdown());
     if let Some(note) = text::frames_note(report) {
         out.push_str(&format!("\n{}\n", safe(note)));
+    }
+    out
+}
+
+/// `fits`: the answer as a list, the fences and their owners as tables.
+pub fn fits(report: &FitsReport<'_>) -> String {
+    use super::sanitize::markdown as safe;
+    let mut out = format!("## {}\n\n", safe(report.dump.file_name()));
+    for line in text::fits_lines(report) {
+        out.push_str(&format!("- {}\n", safe(&line)));
+    }
+    if let Some(fences) = report.answer.as_ref().map(|answer| &answer.fences) {
+        out.push_str(&format!("\n### Fences\n\n{}", text::fence_table(fences).markdown()));
+        out.push_str(&format!("\n### By owner\n\n{}", text::owner_table(fences).markdown()));
     }
     out
 }

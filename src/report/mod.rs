@@ -12,6 +12,7 @@ mod dump;
 mod entries;
 mod explain;
 mod filter;
+mod fits;
 mod heaps;
 mod images;
 mod managed;
@@ -33,6 +34,7 @@ pub use explain::{
     InUnloaded, Neighbour,
 };
 pub use filter::{Filter, ProtectionIs};
+pub use fits::{FenceOwnerView, FenceView, FencesView, FitsReport, FitsView, RequestView};
 pub use heaps::{Entries, HeapView, HeapsQuery, HeapsReport, PartView, Sizes};
 pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
 pub use managed::{GenerationView, InManaged, RuntimeView};

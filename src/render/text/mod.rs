@@ -3,6 +3,7 @@
 mod check;
 mod crash;
 mod explain;
+mod fits;
 mod regions;
 mod reports;
 mod rules;
@@ -17,6 +18,8 @@ pub(crate) use crash::{
     facts as crash_facts, frames as crash_frames, frames_note, no_crash, title as crash_title,
 };
 pub use explain::explain;
+pub use fits::fits;
+pub(crate) use fits::{answer_lines as fits_lines, fence_table, owner_table};
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
     table as regions_table,
