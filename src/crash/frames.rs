@@ -182,7 +182,7 @@ impl Walk<'_, '_> {
 
     fn scan(&mut self, stack: &Captured, from: u64) {
         let width = stack.width();
-        let mut at = from.next_multiple_of(width);
+        let Some(mut at) = from.checked_next_multiple_of(width) else { return };
         while self.frames.len() < FRAMES
             && let Some(value) = stack.word(at)
         {
