@@ -1,4 +1,4 @@
-//! Sizes for people: binary units, three figures or so.
+//! Numbers in sentences: sizes in binary units, three figures or so; counts.
 
 /// `61.9 MiB`, `64 MiB`, `1.90 GiB`, `512 B`. One KiB is 2^10 bytes.
 pub fn human(bytes: u64) -> String {
@@ -22,9 +22,38 @@ pub fn human(bytes: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A count with its noun: `1 thread`, `12 threads`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::human;
+    use super::*;
+
+    #[test]
+    fn counts_read_well() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(123_456_789), "123,456,789");
+        assert_eq!(count(1, "thread"), "1 thread");
+        assert_eq!(count(1_200, "thread"), "1,200 threads");
+    }
 
     #[test]
     fn sizes_read_well() {

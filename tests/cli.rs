@@ -26,7 +26,7 @@ fn shown(dump: Vec<u8>, args: &str) -> String {
     output.stdout.replace(&rules, "N rules checked")
 }
 
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 10] = [
     "app.dmp",
     "regions app.dmp",
     "regions app.dmp --by allocation",
@@ -36,6 +36,7 @@ const TEXTS: [&str; 9] = [
     "streams app.dmp",
     "explain app.dmp @rsp @rip 0 ffff800000000000 7ffe0000 plugin+0x1000 7ff`ffff0000",
     "regions app.dmp --sort size --top 5 --state commit,reserve",
+    "crash app.dmp",
 ];
 
 #[test]
@@ -90,7 +91,7 @@ fn colour_only_where_it_is_wanted() {
 #[test]
 fn json_is_what_the_schema_says() {
     for dump in [small(), crowded(), hostile()] {
-        for command in ["summary", "regions", "stacks", "images", "heaps", "streams"] {
+        for command in ["summary", "regions", "crash", "stacks", "images", "heaps", "streams"] {
             let json = shown(dump.clone(), &format!("{command} app.dmp -f json"));
             schema::check(command, &json);
             assert!(
@@ -109,10 +110,28 @@ fn json_of_real_dumps_is_what_the_schema_says() {
     let Some(scenarios) = shared_or_skip("scenarios") else { return };
     for path in dumps_in(&scenarios).iter().filter(|path| !path.ends_with(".zst")).take(40) {
         let path = unpacked_path(path);
-        for command in ["summary", "regions", "stacks", "images", "heaps", "streams"] {
+        for command in ["summary", "regions", "crash", "stacks", "images", "heaps", "streams"] {
             let args = [command.as_ref(), path.as_os_str(), "-f".as_ref(), "json".as_ref()];
             schema::check(command, &run(args).stdout);
         }
+    }
+}
+
+#[test]
+fn heaps_are_walked_when_they_are_asked_to() {
+    let of = |args: &str| -> serde_json::Value {
+        serde_json::from_str(&shown(small(), &format!("heaps app.dmp -f json {args}"))).unwrap()
+    };
+    let walked = of("--sizes");
+    schema::check("heaps", &walked.to_string());
+    assert_eq!(walked["walked"], true);
+    assert_eq!(of("--no-walk")["walked"], false);
+    assert!(of("--no-walk")["heaps"][0]["busy_bytes"].is_null());
+    let address = walked["heaps"][0]["address"].as_str().unwrap();
+    assert_eq!(of(&format!("--heap {address}"))["heaps"].as_array().unwrap().len(), 1);
+    for line in shown(small(), "heaps app.dmp --blocks").lines() {
+        let block: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(block["heap"], address);
     }
 }
 

@@ -3,6 +3,7 @@
 //! renderer.
 
 mod completions;
+mod crash;
 mod explain;
 mod heaps;
 mod images;
@@ -91,6 +92,8 @@ enum Command {
     Regions(Box<regions::Regions>),
     /// What is at an address, who says so, and who says otherwise
     Explain(explain::Explain),
+    /// Why the process died: exception, address, thread, frames, signature
+    Crash(crash::Crash),
     /// The stack of each thread
     Stacks(stacks::Stacks),
     /// The images, listed or not, with their sections
@@ -146,6 +149,7 @@ fn run(cli: &Cli) -> Done {
             Command::Summary(args) => summary::run(args, options),
             Command::Regions(args) => regions::run(args, options),
             Command::Explain(args) => explain::run(args, options),
+            Command::Crash(args) => crash::run(args, options),
             Command::Stacks(args) => stacks::run(args, options),
             Command::Images(args) => images::run(args, options),
             Command::Heaps(args) => heaps::run(args, options),

@@ -4,8 +4,8 @@ use super::call;
 use super::frames::Frame;
 use crate::addr::AddressRange;
 use crate::dump::{Dump, MemoryReader, UnloadedModule};
-use crate::evidence::Evidence;
 use crate::evidence::images::Image;
+use crate::evidence::{Evidence, Use};
 use crate::map::{MapSource, RegionMap, State};
 
 /// An image, or one that was there once.
@@ -84,7 +84,9 @@ impl<'a> CodeIndex<'a> {
     pub(super) fn place(&self, address: u64) -> CodePlace {
         if let Some((at, image)) = self.image(address) {
             let section = image.sections.iter().find(|section| section.range.contains(address));
-            let section = section.map(|section| section.usage.text(|_| "").into_owned());
+            // Runs of one protection have a number, not a name.
+            let named = section.filter(|section| !matches!(section.usage, Use::SectionRun(_)));
+            let section = named.map(|section| section.usage.text(|_| "").into_owned());
             return CodePlace {
                 module: Some(Module::Image(at)),
                 name: image.name().to_owned(),
@@ -107,6 +109,8 @@ impl<'a> CodeIndex<'a> {
     /// Whether code can be there: the pages of a map that knows protections
     /// say so, else the section of an image, else that it is in an image.
     pub(super) fn is_code(&self, address: u64) -> bool {
+        /// No image has code before it: the least alignment of sections.
+        const HEADER: u64 = 0x200;
         let image = self.image(address).map(|(_, image)| image);
         if self.map.source != MapSource::Rebuilt {
             let region = self.map.find(address);
@@ -119,7 +123,7 @@ impl<'a> CodeIndex<'a> {
                 let inside = sections.find(|section| section.range.contains(address));
                 inside.is_some_and(|section| section.protect.is_executable())
             }
-            Some(_) => true,
+            Some(image) => address.wrapping_sub(image.range.start()) >= HEADER,
             None => {
                 let mut tables = self.dump.function_tables.iter();
                 tables.any(|table| table.range.contains(address))

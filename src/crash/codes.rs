@@ -169,6 +169,7 @@ pub(super) fn signal(number: u32, code: u32) -> &'static str {
         (8, _) => "arithmetic error",
         (11, 1) => "segmentation fault: no memory is mapped there",
         (11, 2) => "segmentation fault: the memory does not allow the access",
+        (11, 0x80) => "segmentation fault: a general protection fault, the address is not known",
         (11, 8 | 9) => "segmentation fault: the pointer's memory tag is wrong",
         (11, _) => "segmentation fault",
         (16, _) => "stack fault",

@@ -67,7 +67,7 @@ impl Crash {
     /// exception stream, or a dump on request.
     pub fn of(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &Evidence) -> Option<Crash> {
         let exception = dump.exception.as_ref().filter(|exception| exception.is_crash)?;
-        let thread = CrashThread::of(dump, evidence, exception);
+        let thread = CrashThread::of(dump, map, evidence, exception);
         let reason = reason::of(dump, exception, &thread);
         let codes = code::CodeIndex::of(dump, map, evidence);
         let fault = reason.accessed.map(|address| {
@@ -75,8 +75,10 @@ impl Crash {
         });
         let frames = frames::walk(&codes, &thread, reason.instruction);
         let mut explanation = reason.explanation;
+        // By the time a stack overflow is raised its guard page is no guard any more.
+        let blamed = reason.access.filter(|_| exception.code != thread::STACK_OVERFLOW);
         if let Some(fault) = &fault {
-            explanation.extend(fault::explain(&codes, fault, reason.access, &thread));
+            explanation.extend(fault::explain(&codes, fault, blamed, &thread));
         }
         explanation.extend(thread::explain(&thread, exception.code));
         explanation.extend(code::explain(&codes, frames.first()));

@@ -68,7 +68,7 @@ pub fn name(dump: &Dump<'_>, exception: &Exception) -> String {
 
 pub(super) fn of(dump: &Dump<'_>, exception: &Exception, thread: &CrashThread) -> Reason {
     let mut reason = match dump.system.platform {
-        Platform::Windows => windows(dump, exception),
+        Platform::Windows => windows(dump, exception, thread),
         Platform::Linux | Platform::Android => linux(exception, thread),
         Platform::MacOs | Platform::Ios => macos(exception, thread),
         _ => Reason {
@@ -81,13 +81,17 @@ pub(super) fn of(dump: &Dump<'_>, exception: &Exception, thread: &CrashThread) -
     reason
 }
 
-fn windows(dump: &Dump<'_>, exception: &Exception) -> Reason {
+fn windows(dump: &Dump<'_>, exception: &Exception, thread: &CrashThread) -> Reason {
     let known = codes::windows(exception.code);
     let words = known.map_or("an exception was not handled", |known| known.words);
     let parameter = |at: usize| exception.parameters.get(at).copied();
     let mut reason = Reason {
         message: words.to_owned(),
-        instruction: Some(exception.address),
+        // Programs that build the record themselves leave 0.
+        instruction: match exception.address {
+            0 => thread.instruction(),
+            address => Some(address),
+        },
         ..Reason::default()
     };
     match exception.code {

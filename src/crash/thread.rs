@@ -3,6 +3,7 @@
 use crate::addr::AddressRange;
 use crate::dump::{Dump, Exception, Registers, Thread};
 use crate::evidence::Evidence;
+use crate::map::{MapSource, RegionMap};
 use crate::size::human;
 
 /// The thread that crashed.
@@ -25,6 +26,9 @@ pub struct CrashThread {
     pub is_off_stack: bool,
 }
 
+/// EXCEPTION_STACK_OVERFLOW.
+pub(super) const STACK_OVERFLOW: u32 = 0xc000_00fd;
+
 /// How full a stack was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackState {
@@ -34,12 +38,19 @@ pub struct StackState {
     pub limit: Option<u64>,
     /// Bytes from the stack pointer to the base.
     pub used: u64,
-    /// Bytes from the stack's lowest address to the stack pointer.
-    pub left: u64,
+    /// Bytes from the stack's lowest address to the stack pointer; `None`
+    /// where it may go further down: without a map, and for the main thread
+    /// of Linux, whose stack grows.
+    pub left: Option<u64>,
 }
 
 impl CrashThread {
-    pub(super) fn of(dump: &Dump<'_>, evidence: &Evidence, exception: &Exception) -> CrashThread {
+    pub(super) fn of(
+        dump: &Dump<'_>,
+        map: &RegionMap<'_>,
+        evidence: &Evidence,
+        exception: &Exception,
+    ) -> CrashThread {
         let index = dump.threads.iter().position(|thread| thread.id == exception.thread_id);
         let unlisted = unlisted(exception);
         let thread = index.and_then(|at| dump.threads.get(at)).unwrap_or(&unlisted);
@@ -50,6 +61,10 @@ impl CrashThread {
         let stack = index.and_then(|_| with_pointer()).and_then(|stack| {
             let used = stack.used?;
             let left = stack.stack_pointer?.checked_sub(stack.range.start())?;
+            let grows =
+                map.source == MapSource::LinuxMaps && dump.process.id == Some(exception.thread_id);
+            let is_whole = map.source != MapSource::Rebuilt || stack.allocation_base.is_some();
+            let left = (is_whole && !grows).then_some(left);
             Some(StackState { range: stack.range, limit: stack.limit, used, left })
         });
         CrashThread {
@@ -101,19 +116,20 @@ fn unlisted(exception: &Exception) -> Thread {
 
 /// What the state of the stack adds to the reason.
 pub(super) fn explain(thread: &CrashThread, code: u32) -> Vec<String> {
-    const STACK_OVERFLOW: u32 = 0xc000_00fd;
     let mut out = Vec::new();
     if thread.is_off_stack {
         out.push("the stack pointer lies outside every known stack of the thread".to_owned());
     }
     if let Some(stack) = thread.stack.filter(|_| code == STACK_OVERFLOW) {
-        out.push(format!(
-            "{} used {} of its stack of {}; {} are left below the stack pointer",
-            thread.title(),
-            human(stack.used),
-            human(stack.range.size()),
-            human(stack.left)
-        ));
+        let used = format!("{} used {} of its stack", thread.title(), human(stack.used));
+        out.push(match stack.left {
+            Some(left) => format!(
+                "{used} of {}; {} are left below the stack pointer",
+                human(stack.range.size()),
+                human(left)
+            ),
+            None => used,
+        });
     }
     out
 }

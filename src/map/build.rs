@@ -8,7 +8,8 @@ use super::{
 };
 use crate::addr::AddressRange;
 use crate::dump::{
-    Arch, Dump, LinuxMap, LinuxMaps, MemoryInfoList, Platform, PointerWidth, RawRegion, stream_type,
+    Arch, CapturedRange, Dump, LinuxMap, LinuxMaps, MemoryInfoList, Platform, PointerWidth,
+    RawRegion, stream_type,
 };
 use crate::issue::Issues;
 
@@ -27,7 +28,7 @@ pub(super) fn build<'s>(dump: &Dump<'s>) -> RegionMap<'s> {
 /// stay in the file; otherwise they are copied, sorted and made disjoint.
 fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> {
     let width = dump.system.width;
-    let check = check_records(&list, width);
+    let check = check_records(&list, width, dump.captured.ranges());
     let gap_meaning = if check.lists_free { GapMeaning::Unknown } else { GapMeaning::Free };
     let mut issues = Issues::default();
     let whole = list.get(0).and_then(|first| AddressRange::spanning(first.base, check.last));
@@ -103,7 +104,11 @@ struct Check {
 
 /// One pass: whether every record is sound and follows the one before, and
 /// which allocations tell something.
-fn check_records(list: &MemoryInfoList<'_>, width: PointerWidth) -> Check {
+fn check_records(
+    list: &MemoryInfoList<'_>,
+    width: PointerWidth,
+    mut captured: &[CapturedRange],
+) -> Check {
     let highest = width.mask(u64::MAX);
     let (mut clean, mut lists_free, mut full) = (true, false, false);
     let mut telling = Telling::new();
@@ -121,7 +126,13 @@ fn check_records(list: &MemoryInfoList<'_>, width: PointerWidth) -> Check {
             & known_state
             & known_kind;
         lists_free |= free;
-        telling.look(index, &raw, raw.base == expected);
+        while let Some((run, rest)) = captured.split_first()
+            && run.range.last() < raw.base
+        {
+            captured = rest;
+        }
+        let has_bytes = captured.first().is_some_and(|run| run.range.start() <= raw.base);
+        telling.look(index, &raw, raw.base == expected, has_bytes);
         at = last;
         full = last == u64::MAX;
         expected = last.wrapping_add(1);

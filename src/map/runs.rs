@@ -1,7 +1,7 @@
 //! The allocations that gatherers want to look at: all but private memory
-//! that begins with plain read-write pages and has no executable ones. A
-//! million regions are mostly that, and are looked at once, when the map is
-//! built.
+//! that begins with plain read-write pages and has no executable ones, and
+//! small views of one protection whose contents are not captured. A million
+//! regions are mostly those, and are looked at once, when the map is built.
 
 use super::{MemoryType, Protection, Region, RegionMap, State};
 use crate::addr::AddressRange;
@@ -91,6 +91,8 @@ pub(super) struct Telling {
 
 impl Telling {
     const BUFFER: usize = 256;
+    /// The smallest view that is known by its size: the GDI handle table.
+    const SMALL: u64 = 0x18_0000;
 
     pub(super) fn new() -> Telling {
         Telling {
@@ -109,9 +111,10 @@ impl Telling {
         self.firsts
     }
 
-    /// `follows` says that the record begins where the last one ended.
+    /// `follows` says that the record begins where the last one ended,
+    /// `captured` that its first byte is in the dump.
     #[inline]
-    pub(super) fn look(&mut self, index: u32, raw: &RawRegion, follows: bool) {
+    pub(super) fn look(&mut self, index: u32, raw: &RawRegion, follows: bool, captured: bool) {
         let free = raw.is_free();
         let protect = Protection(raw.protect);
         let begins = !follows | free | (raw.allocation_base != self.base);
@@ -119,7 +122,9 @@ impl Telling {
         self.first = if begins { index } else { self.first };
         self.listed = (self.listed & !begins) | free;
         let plain = raw.is_committed() & protect.is_writable() & !protect.is_guard();
-        let telling = !raw.is_private() | protect.is_executable() | (begins & !plain);
+        let small_view = raw.is_mapped() & begins & !captured & (raw.size < Telling::SMALL);
+        let other = !raw.is_private() & !small_view;
+        let telling = other | protect.is_executable() | (raw.is_private() & begins & !plain);
         self.buffer[self.filled] = self.first;
         self.filled += usize::from(telling & !self.listed);
         self.listed |= telling;

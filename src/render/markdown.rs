@@ -1,7 +1,7 @@
 //! Markdown: headings and tables, for tickets and pull requests.
 
 use super::{Table, text};
-use crate::report::SummaryReport;
+use crate::report::{CrashReport, SummaryReport};
 
 /// The summary: the head, the findings and VMMap's table.
 pub fn summary(report: &SummaryReport<'_>) -> String {
@@ -28,6 +28,36 @@ pub fn summary(report: &SummaryReport<'_>) -> String {
     out.push_str("\n### Memory\n\n");
     out.push_str(&text::summary_table(report).markdown());
     out.push_str(&format!("\n{}\n", safe(&text::audit_line(report))));
+    out
+}
+
+/// The crash: what happened, why, the frames and the signature, for a ticket.
+pub fn crash(report: &CrashReport<'_>) -> String {
+    use super::sanitize::markdown as safe;
+    let mut out = format!("## {}\n\n", safe(report.dump.file_name()));
+    for line in text::head_lines(&report.dump) {
+        out.push_str(&format!("{}  \n", safe(&line)));
+    }
+    out.push_str("\n### Crash\n\n");
+    if !report.recorded {
+        out.push_str(&format!("{}\n", text::no_crash(report)));
+        return out;
+    }
+    let message = report.message.as_deref().unwrap_or("");
+    out.push_str(&format!("**{}**: {}\n\n", safe(&text::crash_title(report)), safe(message)));
+    for sentence in &report.explanation {
+        out.push_str(&format!("- {}\n", safe(sentence)));
+    }
+    for (label, text) in text::crash_facts(report) {
+        out.push_str(&format!("- {label}: {}\n", safe(&text)));
+    }
+    let signature = report.signature.as_deref().unwrap_or("");
+    out.push_str(&format!("- signature: {}\n", safe(signature)));
+    out.push_str("\n### Frames\n\n");
+    out.push_str(&text::crash_frames(report).markdown());
+    if let Some(note) = text::frames_note(report) {
+        out.push_str(&format!("\n{}\n", safe(note)));
+    }
     out
 }
 

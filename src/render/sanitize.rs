@@ -4,6 +4,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use textwrap::{WordSeparator, WordSplitter};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
 /// For a terminal: what could move the cursor, change colours, break the line
 /// or reorder the text is written as `\u{..}`.
 pub fn terminal(text: &str) -> Cow<'_, str> {
@@ -60,20 +64,7 @@ fn is_dangerous(c: char) -> bool {
 
 /// Columns that `text` takes in a terminal.
 pub fn width(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.chars().map(char_width).sum() }
-}
-
-/// Wide: the blocks of East Asian scripts and emoji. Zero: combining marks.
-fn char_width(c: char) -> usize {
-    match u32::from(c) {
-        0x300..=0x36f | 0x483..=0x489 | 0x591..=0x5bd | 0x610..=0x61a | 0x64b..=0x65f => 0,
-        0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0xfe00..=0xfe0f => 0,
-        0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0xa4cf | 0xa960..=0xa97c => 2,
-        0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff01..=0xff60 => 2,
-        0xffe0..=0xffe6 | 0x1f300..=0x1f64f | 0x1f680..=0x1f6ff | 0x1f900..=0x1f9ff => 2,
-        0x2_0000..=0x3_fffd => 2,
-        _ => 1,
-    }
+    text.width()
 }
 
 /// `text` in at most `columns`, its middle replaced by `…`: both the drive and
@@ -82,42 +73,31 @@ pub fn clip(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
         return Cow::Borrowed(text);
     }
-    let room = columns.saturating_sub(1);
-    let head = take(text.chars(), room / 3);
-    let tail: Vec<char> = take(text.chars().rev(), room - room / 3);
-    let mut out: String = head.into_iter().collect();
-    if columns > 0 {
-        out.push('…');
-    }
-    out.extend(tail.into_iter().rev());
-    Cow::Owned(out)
+    let Some(room) = columns.checked_sub(1) else { return Cow::Borrowed("") };
+    let head = fitting(text.graphemes(true), room / 3);
+    let tail = fitting(text.graphemes(true).rev(), room - room / 3);
+    Cow::Owned(format!("{}…{}", &text[..head], &text[text.len() - tail..]))
 }
 
-fn take(chars: impl Iterator<Item = char>, columns: usize) -> Vec<char> {
+/// How many bytes of the characters have room.
+fn fitting<'t>(characters: impl Iterator<Item = &'t str>, columns: usize) -> usize {
     let mut left = columns;
-    chars
-        .map_while(|c| {
-            left = left.checked_sub(char_width(c))?;
-            Some(c)
-        })
-        .collect()
+    let fits = |character: &&str| {
+        let rest = left.checked_sub(width(character));
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    };
+    characters.take_while(fits).map(str::len).sum()
 }
 
 /// `text` broken at blanks into lines of at most `columns`. A word that does
 /// not fit a line is not broken: it may be a path to copy.
-pub fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        let room = columns.saturating_sub(width(word) + 1);
-        match lines.last_mut().filter(|line| width(line) <= room) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
+pub fn wrap(text: &str, columns: usize) -> Vec<Cow<'_, str>> {
+    let options = textwrap::Options::new(columns)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options)
 }
 
 #[cfg(test)]

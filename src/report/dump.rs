@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::{Hex, Input, time};
+use crate::crash;
 use crate::dump::{Arch, Dump, Platform, stream_type};
 
 /// The dump and its process.
@@ -87,7 +88,7 @@ impl<'a> DumpView<'a> {
             depth: dump.limits.depth.as_str(),
             process_id: dump.process.id,
             process_name: process_name(input),
-            time: (dump.header.time != 0).then(|| time::iso(u64::from(dump.header.time))),
+            time: Some(dump.header.time).filter(|time| *time != 0).and_then(time::iso),
             writer: writer(dump),
             flags: format!("{:#x}", dump.header.flags),
             comment: dump.notes.comment.as_deref().map(|comment| input.text(comment)),
@@ -98,7 +99,7 @@ impl<'a> DumpView<'a> {
             exception: dump.exception.as_ref().filter(|exception| exception.is_crash).map(
                 |exception| ExceptionView {
                     code: exception.code,
-                    name: exception.reason.clone(),
+                    name: crash::name(dump, exception),
                     address: exception.crash_address.map(|address| input.hex(address)),
                     thread_id: exception.thread_id,
                 },

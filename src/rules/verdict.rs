@@ -5,27 +5,20 @@
 //! 1. `unknown` for everything but Windows, and for dumps whose map does not
 //!    know free memory, or not all of it because records are missing: whether
 //!    the address space was full cannot be told.
-//! 2. `exhausted`: [address-space-exhausted] found something. A 32-bit
+//! 2. `exhausted`: `address-space-exhausted` found something. A 32-bit
 //!    process without room has no other trouble that matters more.
-//! 3. `fragmented`: [address-space-fragmented] found an error.
-//! 4. `commit-limit`: [commit-limit] found an error. With room in the address
+//! 3. `fragmented`: `address-space-fragmented` found an error.
+//! 4. `commit-limit`: `commit-limit` found an error. With room in the address
 //!    space, nothing else makes small allocations fail.
-//! 5. `large-request`: [large-request] found something. Neither the address
+//! 5. `large-request`: `large-request` found something. Neither the address
 //!    space nor the commit limit was short: the request was too large.
 //! 6. `unknown` when the process died of an allocation that failed
-//!    ([out-of-memory]) and none of the above explains it: a limit of a job,
+//!    (`out-of-memory`) and none of the above explains it: a limit of a job,
 //!    an allocator's own limit, or commit that was given back before the dump
 //!    was written.
-//! 7. `near-limit`: [near-limit] found something, or one of the rules of 3
+//! 7. `near-limit`: `near-limit` found something, or one of the rules of 3
 //!    and 4 a warning.
 //! 8. `none`.
-//!
-//! [address-space-exhausted]: ../address_space_exhausted/index.html
-//! [address-space-fragmented]: ../address_space_fragmented/index.html
-//! [commit-limit]: ../commit_limit/index.html
-//! [large-request]: ../large_request/index.html
-//! [out-of-memory]: ../out_of_memory/index.html
-//! [near-limit]: ../near_limit/index.html
 
 use super::commit_limit::commit_left;
 use super::common::{is_windows, range_size, windows_free};

@@ -1,5 +1,6 @@
 //! Reports for people, in 80 columns.
 
+mod crash;
 mod explain;
 mod regions;
 mod reports;
@@ -8,6 +9,10 @@ mod streams;
 mod summary;
 mod tables;
 
+pub use crash::crash;
+pub(crate) use crash::{
+    facts as crash_facts, frames as crash_frames, frames_note, no_crash, title as crash_title,
+};
 pub use explain::explain;
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
@@ -18,7 +23,10 @@ pub use rules::{rules, table as rules_table};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
 pub(crate) use summary::{audit_line, head_lines, summary_table};
-pub use tables::{ImageRows, heaps as heaps_table, images as images_table, stacks as stacks_table};
+pub use tables::{
+    ImageRows, heaps as heaps_table, images as images_table, managed as managed_table,
+    stacks as stacks_table,
+};
 
 use super::{Paint, sanitize};
 use crate::report::IssueView;

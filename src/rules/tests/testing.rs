@@ -34,8 +34,17 @@ pub(crate) fn all(
     dump: &DumpBuilder,
     thresholds: &Thresholds,
 ) -> (Vec<Finding>, Verdict, Vec<String>) {
+    all_within(dump, &Limits::default(), thresholds)
+}
+
+/// As [`all`], with other limits.
+pub(crate) fn all_within(
+    dump: &DumpBuilder,
+    limits: &Limits,
+    thresholds: &Thresholds,
+) -> (Vec<Finding>, Verdict, Vec<String>) {
     let source = Source::from_bytes(dump.build());
-    let analysis = analyze_with(&source, &Limits::default(), thresholds).unwrap();
+    let analysis = analyze_with(&source, limits, thresholds).unwrap();
     (analysis.findings, analysis.verdict, analysis.signals)
 }
 
