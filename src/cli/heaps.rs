@@ -67,7 +67,7 @@ pub(super) fn run(args: &Heaps, options: &Options) -> Done {
             writeln!(out)?;
             out.write_all(markdown::table(&text::managed_table(&report)).as_bytes())
         }
-        Text => out.write_all(text::heaps(&report, paint).as_bytes()),
+        _ => out.write_all(text::heaps(&report, paint).as_bytes()),
     })
 }
 

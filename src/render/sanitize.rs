@@ -53,6 +53,53 @@ pub fn markdown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// For the message of a GitHub workflow command.
+pub fn github(text: &str) -> Cow<'_, str> {
+    escape_percent(terminal(text), &['%', '\r', '\n'])
+}
+
+/// For a property of a GitHub workflow command.
+pub fn github_property(text: &str) -> Cow<'_, str> {
+    escape_percent(terminal(text), &['%', '\r', '\n', ':', ','])
+}
+
+/// A path as a URI reference of SARIF: everything but the plainest characters
+/// in percent signs; absolute paths with the scheme `file`.
+pub fn uri(path: &str) -> String {
+    let slashed = path.replace('\\', "/");
+    let mut out = String::with_capacity(slashed.len() + 8);
+    let drive = slashed.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+        && slashed.get(1..3) == Some(":/");
+    if drive {
+        out.push_str("file:///");
+    } else if slashed.starts_with('/') {
+        out.push_str(if slashed.starts_with("//") { "file:" } else { "file://" });
+    }
+    for byte in slashed.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+fn escape_percent<'t>(text: Cow<'t, str>, special: &[char]) -> Cow<'t, str> {
+    if !text.contains(special) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if special.contains(&c) {
+            let _ = write!(out, "%{:02X}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Control characters (ESC, newlines and C1 among them), line separators, and
 /// the marks that change the direction of text or cannot be seen.
 fn is_dangerous(c: char) -> bool {
@@ -129,6 +176,26 @@ mod tests {
     #[test]
     fn no_markup_in_markdown() {
         assert_eq!(markdown("a|b<img src=x>`c`[d](e)"), "a\\|b&lt;img src=x&gt;\\`c\\`\\[d\\](e)");
+    }
+
+    #[test]
+    fn no_command_in_annotations() {
+        assert_eq!(github("50%\r\n::set-env"), "50%25\\u{d}\\u{a}::set-env");
+        assert_eq!(github_property("a:b,c%"), "a%3Ab%2Cc%25");
+    }
+
+    #[test]
+    fn paths_as_uris() {
+        let cases = [
+            ("a b/c%.dmp", "a%20b/c%25.dmp"),
+            ("/tmp/x:y.dmp", "file:///tmp/x%3Ay.dmp"),
+            (r"C:\d\x.dmp", "file:///C%3A/d/x.dmp"),
+            (r"\\host\share\x", "file://host/share/x"),
+            ("a:b.dmp", "a%3Ab.dmp"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(uri(path), expected);
+        }
     }
 
     #[test]

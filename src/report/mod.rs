@@ -6,11 +6,13 @@
 //! is laid out for a reader: that is `render`.
 
 mod address;
+mod check;
 mod crash;
 mod dump;
 mod entries;
 mod explain;
 mod filter;
+mod fits;
 mod heaps;
 mod images;
 mod managed;
@@ -23,6 +25,7 @@ mod summary;
 pub mod time;
 
 pub use address::AddressText;
+pub use check::{BaselineReport, CheckReport, CheckView, CheckedDump};
 pub use crash::{CrashReport, FrameView, RegisterView, StackUse, ThreadView};
 pub use dump::{DumpView, ExceptionView};
 pub use entries::{BlockView, BucketView, CorruptionView, SizeView, SizesView, UnreadView, blocks};
@@ -31,6 +34,7 @@ pub use explain::{
     InUnloaded, Neighbour,
 };
 pub use filter::{Filter, ProtectionIs};
+pub use fits::{FenceOwnerView, FenceView, FencesView, FitsReport, FitsView, RequestView};
 pub use heaps::{Entries, HeapView, HeapsQuery, HeapsReport, PartView, Sizes};
 pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
 pub use managed::{GenerationView, InManaged, RuntimeView};
