@@ -17,12 +17,21 @@ pub fn stacks(report: &StacksReport<'_>, paint: Paint) -> String {
     let mut out = tables::stacks(report).text(paint, WIDTH);
     let sizes = report.stacks.iter().map(|stack| stack.size).sum();
     let committed: Option<u64> = report.stacks.iter().map(|stack| stack.committed).sum();
+    out.push_str(&rows_left(report.stacks.len()));
     let mut line = format!("{}, {}", count(report.stacks.len() as u64, "stack"), size(sizes));
     if let Some(committed) = committed {
         line.push_str(&format!(", {} committed", size(committed)));
     }
     out.push_str(&format!("{}\n", paint.paint(DIM, &line)));
     out
+}
+
+/// What a table leaves out; empty when it shows every row.
+fn rows_left(rows: usize) -> String {
+    match rows.saturating_sub(tables::ROWS) {
+        0 => String::new(),
+        more => format!("and {} that only -f jsonl lists\n", count(more as u64, "row")),
+    }
 }
 
 /// The images, then the modules that were unloaded.
@@ -33,6 +42,7 @@ pub fn images(report: &ImagesReport<'_>, rows: ImageRows, paint: Paint) -> Strin
     let mut out = tables::images(report, rows).text(paint, WIDTH);
     let unlisted = report.images.iter().filter(|image| !image.listed).count() as u64;
     let sizes = report.images.iter().map(|image| image.size).sum();
+    out.push_str(&rows_left(report.images.len()));
     let mut line = format!("{}, {}", count(report.images.len() as u64, "image"), size(sizes));
     if unlisted > 0 {
         line.push_str(&format!(", {unlisted} of them not in the module list"));

@@ -7,6 +7,10 @@ use crate::render::paint::DIM;
 use crate::render::table::{Cell, Table, numbers, words};
 use crate::report::{HeapsReport, Hex, ImageView, ImagesReport, StacksReport};
 
+/// Rows of one table for people; a forged list of a million entries stays
+/// bounded. JSON and CSV have all of them.
+pub(super) const ROWS: usize = 10_000;
+
 /// One row a stack.
 pub fn stacks(report: &StacksReport<'_>) -> Table {
     let both = report.stacks.iter().any(|stack| stack.bits != report.dump.pointer_bits);
@@ -19,7 +23,7 @@ pub fn stacks(report: &StacksReport<'_>) -> Table {
     columns.extend(unsure.then(|| words("Known")));
     columns.push(words("Name, start"));
     let mut table = Table::new(columns);
-    for stack in &report.stacks {
+    for stack in report.stacks.iter().take(ROWS) {
         let thread = stack.thread_id.map_or_else(|| "?".into(), |id| id.to_string());
         let mut row: Vec<Cell> = vec![thread.into()];
         row.extend(both.then(|| Cell::from(stack.bits.to_string())));
@@ -51,7 +55,7 @@ pub fn images(report: &ImagesReport<'_>, rows: ImageRows) -> Table {
     columns.extend(remarks.then(|| words("Remark")));
     columns.push(words("Path"));
     let mut table = Table::new(columns);
-    for image in &report.images {
+    for image in report.images.iter().take(ROWS) {
         let mut row: Vec<Cell> = vec![short(image.base).into(), size(image.size).into()];
         row.push(image.version.clone().unwrap_or_default().into());
         row.extend(remarks.then(|| Cell::from(remark(image))));
