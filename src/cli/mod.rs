@@ -92,7 +92,7 @@ enum Command {
     Regions(Box<regions::Regions>),
     /// What is at an address, who says so, and who says otherwise
     Explain(explain::Explain),
-    /// Why the process died: exception, address, thread, frames, signature
+    /// Why it died: exception, address, thread, frames, signature
     Crash(crash::Crash),
     /// The stack of each thread
     Stacks(stacks::Stacks),
