@@ -62,4 +62,16 @@ impl<'s> Analysis<'s> {
     pub fn pieces(&self) -> Sweep<'_, 's> {
         sweep(&self.map, &self.evidence.claims)
     }
+
+    /// The program's file name: of the process parameters, of the first
+    /// module, which all writers list first, of Linux' status.
+    pub fn process_name(&self) -> Option<&str> {
+        let parameters = self.evidence.environment.parameters.image_path.as_deref();
+        let program = parameters.map(|path| path.rsplit(['\\', '/']).next().unwrap_or(""));
+        let module = self.dump.modules.modules.first().map(|module| module.name());
+        [program, module, self.dump.linux.process_name.as_deref()]
+            .into_iter()
+            .flatten()
+            .find(|name| !name.is_empty())
+    }
 }

@@ -1,4 +1,4 @@
-//! Sizes for people: binary units, three figures or so.
+//! Sizes for people, as they read and write them, in binary units; counts.
 
 /// `61.9 MiB`, `64 MiB`, `1.90 GiB`, `512 B`. One KiB is 2^10 bytes.
 pub fn human(bytes: u64) -> String {
@@ -22,9 +22,75 @@ pub fn human(bytes: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A count with its noun: `1 thread`, `12 threads`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
+}
+
+/// `64M` (M = MiB = 2^20), `1.5GiB`, `0x4000`, `65536`.
+///
+/// # Errors
+/// It is something else; the text says what sizes look like.
+pub fn parse(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text} is no size; write 64M (M = MiB = 2^20), 1.5GiB or 0x4000");
+    if let Some(digits) = text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        return u64::from_str_radix(digits, 16).map_err(|_| wrong());
+    }
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let shift = match unit.trim().to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        _ => return Err(wrong()),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let one_dot = number.ends_with('.') || !all_digits(fraction);
+    if (whole.is_empty() && fraction.is_empty()) || one_dot || fraction.len() > 9 {
+        return Err(wrong());
+    }
+    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| wrong())? };
+    let parts: u128 =
+        if fraction.is_empty() { 0 } else { fraction.parse().map_err(|_| wrong())? };
+    let scale = 10_u128.pow(fraction.len() as u32);
+    let bytes = whole
+        .checked_mul(scale)
+        .and_then(|whole| whole.checked_add(parts))
+        .and_then(|number| number.checked_mul(1 << shift))
+        .map(|bytes| bytes / scale);
+    bytes.and_then(|bytes| u64::try_from(bytes).ok()).ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::human;
+    use super::*;
+
+    #[test]
+    fn counts_read_well() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(123_456_789), "123,456,789");
+        assert_eq!(count(1, "thread"), "1 thread");
+        assert_eq!(count(1_200, "thread"), "1,200 threads");
+    }
 
     #[test]
     fn sizes_read_well() {
@@ -39,6 +105,26 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(human(bytes), text);
+        }
+    }
+
+    #[test]
+    fn sizes_as_people_write_them() {
+        let cases = [
+            ("64M", 64 << 20),
+            ("64 MiB", 64 << 20),
+            ("1.5GiB", 3 << 29),
+            ("0x4000", 0x4000),
+            ("65536", 65536),
+            (".5k", 512),
+            ("2t", 2 << 40),
+            ("0", 0),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(parse(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "M", "1.2.3M", "1.M", "-1", "1e3", "0xzz", "99999999T", "1Q", "."] {
+            assert!(parse(text).is_err(), "{text}");
         }
     }
 }

@@ -118,6 +118,24 @@ fn json_of_real_dumps_is_what_the_schema_says() {
 }
 
 #[test]
+fn heaps_are_walked_when_they_are_asked_to() {
+    let of = |args: &str| -> serde_json::Value {
+        serde_json::from_str(&shown(small(), &format!("heaps app.dmp -f json {args}"))).unwrap()
+    };
+    let walked = of("--sizes");
+    schema::check("heaps", &walked.to_string());
+    assert_eq!(walked["walked"], true);
+    assert_eq!(of("--no-walk")["walked"], false);
+    assert!(of("--no-walk")["heaps"][0]["busy_bytes"].is_null());
+    let address = walked["heaps"][0]["address"].as_str().unwrap();
+    assert_eq!(of(&format!("--heap {address}"))["heaps"].as_array().unwrap().len(), 1);
+    for line in shown(small(), "heaps app.dmp --blocks").lines() {
+        let block: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(block["heap"], address);
+    }
+}
+
+#[test]
 fn every_format_has_the_same_rows() {
     for command in ["stacks", "images", "heaps", "regions", "streams"] {
         let rows = |format| shown(small(), &format!("{command} app.dmp -f {format}"));

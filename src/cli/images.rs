@@ -30,6 +30,6 @@ pub(super) fn run(args: &Images, options: &Options) -> Done {
         Jsonl => json::lines(&report.images, out),
         Csv => csv::rows(&report.images, out),
         Markdown => out.write_all(markdown::table(&text::images_table(&report, rows)).as_bytes()),
-        Text => out.write_all(text::images(&report, rows, paint).as_bytes()),
+        _ => out.write_all(text::images(&report, rows, paint).as_bytes()),
     })
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use dumpmap::error::Error;
 use dumpmap::limits::{self, Limits};
 use dumpmap::report::{Input, Privacy};
 use dumpmap::source::Source;
@@ -12,12 +13,16 @@ use super::{Depth, Failure, Options, at_path};
 
 /// Opens `path`, or reads standard input for `-`.
 pub(super) fn open(path: &Path) -> Result<Source, Failure> {
-    let source = if path.as_os_str() == "-" {
+    source(path).map_err(|error| at_path(path, error))
+}
+
+/// As [`open`], with the error alone.
+pub(super) fn source(path: &Path) -> Result<Source, Error> {
+    if path.as_os_str() == "-" {
         Source::from_reader(io::stdin().lock())
     } else {
         Source::open(path)
-    };
-    source.map_err(|error| at_path(path, error))
+    }
 }
 
 /// Analyses an opened dump at the depth asked for.
@@ -26,13 +31,22 @@ pub(super) fn load<'s>(
     path: &Path,
     options: &Options,
 ) -> Result<Analysis<'s>, Failure> {
+    analyze(source, &limits(options)).map_err(|error| at_path(path, error))
+}
+
+/// The limits at the depth asked for.
+pub(super) fn limits(options: &Options) -> Limits {
     let depth = match options.depth {
         Depth::Streams => limits::Depth::Streams,
         Depth::Headers => limits::Depth::Headers,
         Depth::Walk => limits::Depth::Walk,
     };
-    let limits = Limits { depth, ..Limits::default() };
-    analyze(source, &limits).map_err(|error| at_path(path, error))
+    Limits { depth, ..Limits::default() }
+}
+
+/// Whether names are shown.
+pub(super) fn privacy(options: &Options) -> Privacy {
+    if options.redact { Privacy::Redacted } else { Privacy::Full }
 }
 
 /// What the reports are made from.
@@ -41,6 +55,5 @@ pub(super) fn input<'a>(
     path: &'a Path,
     options: &Options,
 ) -> Input<'a> {
-    let privacy = if options.redact { Privacy::Redacted } else { Privacy::Full };
-    Input { analysis, path: path.as_os_str(), privacy }
+    Input { analysis, path: path.as_os_str(), privacy: privacy(options) }
 }

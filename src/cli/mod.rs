@@ -2,9 +2,12 @@
 //! One command is one file; it loads an analysis, makes a report and chooses a
 //! renderer.
 
+mod check;
 mod completions;
 mod crash;
+mod dump_files;
 mod explain;
+mod fits;
 mod heaps;
 mod images;
 mod input;
@@ -65,6 +68,14 @@ enum Format {
     Jsonl,
     Csv,
     Markdown,
+    /// Annotations of a GitHub workflow: `check` only
+    Github,
+    /// SARIF 2.1.0: `check` only
+    #[cfg_attr(not(feature = "ci"), value(skip))]
+    Sarif,
+    /// JUnit: `check` only
+    #[cfg_attr(not(feature = "ci"), value(skip))]
+    Junit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -100,8 +111,12 @@ enum Command {
     Images(images::Images),
     /// The heaps, from their headers and segments
     Heaps(heaps::Heaps),
+    /// Would an allocation have fitted, and what splits the free memory
+    Fits(fits::Fits),
     /// What the file holds, what it lacks, and how to capture that
     Streams(streams::Streams),
+    /// Budgets on figures and rules over many dumps, for CI
+    Check(Box<check::Check>),
     /// The rules behind findings, or the manual of one
     Rules(rules::Rules),
     /// The JSON schemas of what the commands print
@@ -119,6 +134,8 @@ enum Failure {
     BrokenPipe,
     /// What to print after `dumpmap: `.
     Message(String),
+    /// The answer is written, and says it; this is the exit code.
+    Code(u8),
 }
 
 type Done = Result<(), Failure>;
@@ -135,6 +152,7 @@ pub(crate) fn main() -> ExitCode {
             let _ = output::complain(&message);
             ExitCode::from(2)
         }
+        Err(Failure::Code(code)) => ExitCode::from(code),
     }
 }
 
@@ -153,7 +171,9 @@ fn run(cli: &Cli) -> Done {
             Command::Stacks(args) => stacks::run(args, options),
             Command::Images(args) => images::run(args, options),
             Command::Heaps(args) => heaps::run(args, options),
+            Command::Fits(args) => fits::run(args, options),
             Command::Streams(args) => streams::run(args, options),
+            Command::Check(args) => check::run(args, options),
             Command::Rules(args) => rules::run(args, options),
             Command::Schema(args) => schema::run(args, options),
             Command::Completions(args) => completions::run(args, options),

@@ -59,7 +59,8 @@ fn raw(stdout: io::StdoutLock<'_>) -> impl Write {
     stdout
 }
 
-fn to_file(
+/// As [`write`], to a file.
+pub(super) fn to_file(
     options: &Options,
     path: &Path,
     inputs: &[&Path],
@@ -68,11 +69,11 @@ fn to_file(
     let failed = |error: io::Error| at_path(path, format!("cannot write the file: {error}"));
     if let Some(input) = inputs.iter().find(|input| same_file(input, path)) {
         let input = input.to_string_lossy();
-        return Err(at_path(path, format!("is the input {input}; give --output another name")));
+        return Err(at_path(path, format!("is the input {input}; give it another name")));
     }
     let metadata = fs::metadata(path);
     if metadata.as_ref().is_ok_and(fs::Metadata::is_dir) {
-        return Err(at_path(path, "is a folder; give --output the name of a file"));
+        return Err(at_path(path, "is a folder; give the name of a file"));
     }
     let paint = if options.color == Color::Always { Paint::Colour } else { Paint::Plain };
     // A device or a pipe cannot be replaced.

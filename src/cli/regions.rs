@@ -105,7 +105,7 @@ pub(super) fn run(args: &Regions, options: &Options) -> Done {
             })?;
             out.write_all(markdown::table(&table).as_bytes())
         }
-        Text => in_text(args, &input, &names, &filter, out, paint),
+        _ => in_text(args, &input, &names, &filter, out, paint),
     })
 }
 

@@ -19,7 +19,9 @@ enum Document {
     Stacks,
     Images,
     Heaps,
+    Fits,
     Streams,
+    Check,
     Rules,
 }
 
@@ -33,7 +35,9 @@ pub(super) fn run(args: &Schema, options: &Options) -> Done {
         Some(Document::Stacks) => include_str!("../../schema/stacks.json"),
         Some(Document::Images) => include_str!("../../schema/images.json"),
         Some(Document::Heaps) => include_str!("../../schema/heaps.json"),
+        Some(Document::Fits) => include_str!("../../schema/fits.json"),
         Some(Document::Streams) => include_str!("../../schema/streams.json"),
+        Some(Document::Check) => include_str!("../../schema/check.json"),
         Some(Document::Rules) => include_str!("../../schema/rules.json"),
     };
     output::write(options, &[], |out, _| out.write_all(text.as_bytes()))

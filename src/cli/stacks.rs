@@ -25,6 +25,6 @@ pub(super) fn run(args: &Stacks, options: &Options) -> Done {
         Jsonl => json::lines(&report.stacks, out),
         Csv => csv::rows(&report.stacks, out),
         Markdown => out.write_all(markdown::table(&text::stacks_table(&report)).as_bytes()),
-        Text => out.write_all(text::stacks(&report, paint).as_bytes()),
+        _ => out.write_all(text::stacks(&report, paint).as_bytes()),
     })
 }

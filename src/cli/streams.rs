@@ -25,6 +25,6 @@ pub(super) fn run(args: &Streams, options: &Options) -> Done {
         Jsonl => json::lines(&report.streams, out),
         Csv => csv::rows(&report.streams, out),
         Markdown => out.write_all(markdown::table(&text::streams_table(&report)).as_bytes()),
-        Text => out.write_all(text::streams(&report, paint).as_bytes()),
+        _ => out.write_all(text::streams(&report, paint).as_bytes()),
     })
 }

@@ -27,7 +27,7 @@ pub enum MapSource {
 
 impl MapSource {
     /// The word in reports.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             MapSource::MemoryInfo => "memory-info",
             MapSource::LinuxMaps => "linux-maps",

@@ -1,7 +1,7 @@
 //! Markdown: headings and tables, for tickets and pull requests.
 
 use super::{Table, text};
-use crate::report::{CrashReport, SummaryReport};
+use crate::report::{CheckReport, CrashReport, FitsReport, SummaryReport};
 
 /// The summary: the head, the findings and VMMap's table.
 pub fn summary(report: &SummaryReport<'_>) -> String {
@@ -31,6 +31,29 @@ pub fn summary(report: &SummaryReport<'_>) -> String {
     out
 }
 
+/// A job summary of `check`: the count, and what did not pass.
+pub fn check(report: &CheckReport) -> String {
+    use super::sanitize::markdown as safe;
+    let mut out = format!("## dumpmap check: {}\n\n", report.outcome);
+    out.push_str(&format!("{}\n\n", text::check_line(report)));
+    out.push_str("| dump | status | severity | what |\n| --- | --- | --- | --- |\n");
+    let mut row = |path: &str, status: &str, severity: &str, what: &str| {
+        let (path, what) = (safe(path), safe(what));
+        out.push_str(&format!("| {path} | {status} | {severity} | {what} |\n"));
+    };
+    for dump in &report.dumps {
+        match &dump.error {
+            Some(error) => row(&dump.path, dump.status, "error", error),
+            None if dump.status == "passed" => row(&dump.path, dump.status, "", ""),
+            None => {}
+        }
+        for check in dump.checks.iter().filter(|of| of.fails() || of.status == "cannot-tell") {
+            row(&dump.path, check.status, check.severity, &text::check_text(check));
+        }
+    }
+    out
+}
+
 /// The crash: what happened, why, the frames and the signature, for a ticket.
 pub fn crash(report: &CrashReport<'_>) -> String {
     use super::sanitize::markdown as safe;
@@ -57,6 +80,20 @@ pub fn crash(report: &CrashReport<'_>) -> String {
     out.push_str(&text::crash_frames(report).markdown());
     if let Some(note) = text::frames_note(report) {
         out.push_str(&format!("\n{}\n", safe(note)));
+    }
+    out
+}
+
+/// `fits`: the answer as a list, the fences and their owners as tables.
+pub fn fits(report: &FitsReport<'_>) -> String {
+    use super::sanitize::markdown as safe;
+    let mut out = format!("## {}\n\n", safe(report.dump.file_name()));
+    for line in text::fits_lines(report) {
+        out.push_str(&format!("- {}\n", safe(&line)));
+    }
+    if let Some(fences) = report.answer.as_ref().map(|answer| &answer.fences) {
+        out.push_str(&format!("\n### Fences\n\n{}", text::fence_table(fences).markdown()));
+        out.push_str(&format!("\n### By owner\n\n{}", text::owner_table(fences).markdown()));
     }
     out
 }

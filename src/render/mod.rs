@@ -1,13 +1,18 @@
-//! Reports as text, JSON, CSV and Markdown. Renderers are pure: the same
+//! Reports as text, JSON, CSV, Markdown, and in the formats of CI systems. Renderers are pure: the same
 //! report gives the same bytes, on every machine.
 
 pub mod csv;
+pub mod github;
 pub mod json;
+#[cfg(feature = "ci")]
+pub mod junit;
 pub mod markdown;
 mod number;
 mod paint;
 mod region_json;
 pub mod sanitize;
+#[cfg(feature = "ci")]
+pub mod sarif;
 mod table;
 pub mod text;
 

@@ -1,18 +1,7 @@
-//! Numbers for tables: thousands separators, VMMap's `K`, and three signs that
-//! differ: `?` not known, `-` does not apply, `0` none.
+//! Sizes for tables: VMMap's `K`, and three signs that differ: `?` not known,
+//! `-` does not apply, `0` none.
 
-/// `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
+pub(crate) use crate::size::{count, grouped};
 
 /// Above how many KiB a size is written in MiB, and so on.
 #[derive(Clone, Copy, Debug)]
@@ -51,28 +40,17 @@ pub(crate) fn size_or_unknown(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "?".into(), size)
 }
 
-/// A count with its noun: `1 thread`, `12 threads`.
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", grouped(number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_000), "1,000");
-        assert_eq!(grouped(123_456_789), "123,456,789");
         assert_eq!(size(0), "0");
         assert_eq!(size(1), "1 K");
         assert_eq!(size(4096), "4 K");
         assert_eq!(size(0x7fff_0000), "2,097,088 K");
         assert_eq!(size(1 << 47), "131,072 G");
         assert_eq!(size(u64::MAX), "16,384 P");
-        assert_eq!(count(1, "thread"), "1 thread");
     }
 }

@@ -4,6 +4,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use textwrap::{WordSeparator, WordSplitter};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
 /// For a terminal: what could move the cursor, change colours, break the line
 /// or reorder the text is written as `\u{..}`.
 pub fn terminal(text: &str) -> Cow<'_, str> {
@@ -49,6 +53,53 @@ pub fn markdown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// For the message of a GitHub workflow command.
+pub fn github(text: &str) -> Cow<'_, str> {
+    escape_percent(terminal(text), &['%', '\r', '\n'])
+}
+
+/// For a property of a GitHub workflow command.
+pub fn github_property(text: &str) -> Cow<'_, str> {
+    escape_percent(terminal(text), &['%', '\r', '\n', ':', ','])
+}
+
+/// A path as a URI reference of SARIF: everything but the plainest characters
+/// in percent signs; absolute paths with the scheme `file`.
+pub fn uri(path: &str) -> String {
+    let slashed = path.replace('\\', "/");
+    let mut out = String::with_capacity(slashed.len() + 8);
+    let drive = slashed.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+        && slashed.get(1..3) == Some(":/");
+    if drive {
+        out.push_str("file:///");
+    } else if slashed.starts_with('/') {
+        out.push_str(if slashed.starts_with("//") { "file:" } else { "file://" });
+    }
+    for byte in slashed.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+fn escape_percent<'t>(text: Cow<'t, str>, special: &[char]) -> Cow<'t, str> {
+    if !text.contains(special) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if special.contains(&c) {
+            let _ = write!(out, "%{:02X}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Control characters (ESC, newlines and C1 among them), line separators, and
 /// the marks that change the direction of text or cannot be seen.
 fn is_dangerous(c: char) -> bool {
@@ -60,20 +111,7 @@ fn is_dangerous(c: char) -> bool {
 
 /// Columns that `text` takes in a terminal.
 pub fn width(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.chars().map(char_width).sum() }
-}
-
-/// Wide: the blocks of East Asian scripts and emoji. Zero: combining marks.
-fn char_width(c: char) -> usize {
-    match u32::from(c) {
-        0x300..=0x36f | 0x483..=0x489 | 0x591..=0x5bd | 0x610..=0x61a | 0x64b..=0x65f => 0,
-        0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0xfe00..=0xfe0f => 0,
-        0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0xa4cf | 0xa960..=0xa97c => 2,
-        0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff01..=0xff60 => 2,
-        0xffe0..=0xffe6 | 0x1f300..=0x1f64f | 0x1f680..=0x1f6ff | 0x1f900..=0x1f9ff => 2,
-        0x2_0000..=0x3_fffd => 2,
-        _ => 1,
-    }
+    text.width()
 }
 
 /// `text` in at most `columns`, its middle replaced by `…`: both the drive and
@@ -82,42 +120,31 @@ pub fn clip(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
         return Cow::Borrowed(text);
     }
-    let room = columns.saturating_sub(1);
-    let head = take(text.chars(), room / 3);
-    let tail: Vec<char> = take(text.chars().rev(), room - room / 3);
-    let mut out: String = head.into_iter().collect();
-    if columns > 0 {
-        out.push('…');
-    }
-    out.extend(tail.into_iter().rev());
-    Cow::Owned(out)
+    let Some(room) = columns.checked_sub(1) else { return Cow::Borrowed("") };
+    let head = fitting(text.graphemes(true), room / 3);
+    let tail = fitting(text.graphemes(true).rev(), room - room / 3);
+    Cow::Owned(format!("{}…{}", &text[..head], &text[text.len() - tail..]))
 }
 
-fn take(chars: impl Iterator<Item = char>, columns: usize) -> Vec<char> {
+/// How many bytes of the characters have room.
+fn fitting<'t>(characters: impl Iterator<Item = &'t str>, columns: usize) -> usize {
     let mut left = columns;
-    chars
-        .map_while(|c| {
-            left = left.checked_sub(char_width(c))?;
-            Some(c)
-        })
-        .collect()
+    let fits = |character: &&str| {
+        let rest = left.checked_sub(width(character));
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    };
+    characters.take_while(fits).map(str::len).sum()
 }
 
 /// `text` broken at blanks into lines of at most `columns`. A word that does
 /// not fit a line is not broken: it may be a path to copy.
-pub fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        let room = columns.saturating_sub(width(word) + 1);
-        match lines.last_mut().filter(|line| width(line) <= room) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
+pub fn wrap(text: &str, columns: usize) -> Vec<Cow<'_, str>> {
+    let options = textwrap::Options::new(columns)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options)
 }
 
 #[cfg(test)]
@@ -149,6 +176,26 @@ mod tests {
     #[test]
     fn no_markup_in_markdown() {
         assert_eq!(markdown("a|b<img src=x>`c`[d](e)"), "a\\|b&lt;img src=x&gt;\\`c\\`\\[d\\](e)");
+    }
+
+    #[test]
+    fn no_command_in_annotations() {
+        assert_eq!(github("50%\r\n::set-env"), "50%25\\u{d}\\u{a}::set-env");
+        assert_eq!(github_property("a:b,c%"), "a%3Ab%2Cc%25");
+    }
+
+    #[test]
+    fn paths_as_uris() {
+        let cases = [
+            ("a b/c%.dmp", "a%20b/c%25.dmp"),
+            ("/tmp/x:y.dmp", "file:///tmp/x%3Ay.dmp"),
+            (r"C:\d\x.dmp", "file:///C%3A/d/x.dmp"),
+            (r"\\host\share\x", "file://host/share/x"),
+            ("a:b.dmp", "a%3Ab.dmp"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(uri(path), expected);
+        }
     }
 
     #[test]

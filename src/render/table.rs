@@ -1,6 +1,8 @@
 //! A table as a value, and its two forms: aligned text and Markdown.
 
 use anstyle::Style;
+use comfy_table::CellAlignment;
+use comfy_table::presets::NOTHING;
 
 use super::paint::{BOLD, Paint};
 use super::sanitize;
@@ -75,68 +77,61 @@ impl Table {
     /// Columns that the text form takes.
     pub fn width(&self) -> usize {
         let gaps = self.gap * self.columns.len().saturating_sub(1);
-        self.widths().iter().sum::<usize>() + gaps
+        self.widths(&self.texts()).iter().sum::<usize>() + gaps
     }
 
     /// As aligned lines of at most `width` columns: the last column is clipped
     /// in the middle, but not under its heading.
     pub fn text(&self, paint: Paint, width: usize) -> String {
-        let rows: Vec<Vec<String>> = self
-            .rows
-            .iter()
-            .map(|row| row.iter().map(|cell| sanitize::terminal(&cell.text).into_owned()).collect())
-            .collect();
-        let mut widths = self.widths();
-        if let Some((last, others)) = widths.split_last_mut() {
-            let used = others.iter().sum::<usize>() + self.gap * others.len();
-            let title = self.columns.last().map_or(0, |column| column.title.len());
-            *last = (*last).min(width.saturating_sub(used).max(title.max(1)));
+        let mut rows = self.texts();
+        let mut room = self.widths(&rows);
+        if let (Some((last, others)), Some(column)) = (room.split_last_mut(), self.columns.last()) {
+            let used = others.iter().map(|columns| columns + self.gap).sum();
+            *last = width.saturating_sub(used).max(column.title.len());
+        }
+        for (text, room) in rows.iter_mut().flat_map(|row| row.iter_mut().zip(&room)) {
+            *text = sanitize::clip(text, (*room).min(width)).into_owned();
         }
         let mut out = String::new();
-        let titles = self.columns.iter().map(|column| (column.title.to_owned(), BOLD));
-        self.line(titles, &widths, paint, &mut out);
-        for (texts, cells) in rows.into_iter().zip(&self.rows) {
-            let cells = texts.into_iter().zip(cells).map(|(text, cell)| (text, cell.style));
-            self.line(cells, &widths, paint, &mut out);
+        for (at, line) in self.laid_out(&rows).lines().enumerate() {
+            let style = |column: usize| match at.checked_sub(1) {
+                None => BOLD,
+                Some(row) => self.rows[row][column].style,
+            };
+            paint_line(line.trim_end_matches(' '), &rows[at], style, paint, &mut out);
         }
         out
     }
 
-    fn line(
-        &self,
-        cells: impl Iterator<Item = (String, Style)>,
-        widths: &[usize],
-        paint: Paint,
-        out: &mut String,
-    ) {
-        let start = out.len();
-        for (at, (text, style)) in cells.enumerate() {
-            let (Some(column), Some(columns)) = (self.columns.get(at), widths.get(at)) else {
-                break;
-            };
-            let text = sanitize::clip(&text, *columns);
-            let padding = " ".repeat(columns.saturating_sub(sanitize::width(&text)));
-            let painted = paint.paint(style, &text);
-            if at > 0 {
-                out.push_str(&" ".repeat(self.gap));
-            }
-            match column.align {
-                Align::Left => out.extend([painted.as_str(), &padding]),
-                Align::Right => out.extend([&padding, painted.as_str()]),
-            }
-        }
-        out.truncate(start + out[start..].trim_end_matches(' ').len());
-        out.push('\n');
+    /// The headings and the rows, harmless.
+    fn texts(&self) -> Vec<Vec<String>> {
+        let titles = self.columns.iter().map(|column| column.title.to_owned()).collect();
+        let safe = |cell: &Cell| sanitize::terminal(&cell.text).into_owned();
+        let rows = self.rows.iter().map(|row| row.iter().map(safe).collect());
+        std::iter::once(titles).chain(rows).collect()
     }
 
-    fn widths(&self) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.columns.iter().map(|column| column.title.len()).collect();
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(sanitize::width(&sanitize::terminal(&cell.text)));
+    fn widths(&self, rows: &[Vec<String>]) -> Vec<usize> {
+        let mut widths = vec![0; self.columns.len()];
+        for row in rows {
+            for (width, text) in widths.iter_mut().zip(row) {
+                *width = (*width).max(sanitize::width(text));
             }
         }
         widths
+    }
+
+    fn laid_out(&self, rows: &[Vec<String>]) -> comfy_table::Table {
+        let mut table = comfy_table::Table::new();
+        table.load_style(NOTHING).add_rows(rows);
+        let gap = u16::try_from(self.gap).unwrap_or(0);
+        for (column, of) in table.column_iter_mut().zip(&self.columns) {
+            column.set_padding((0, gap)).set_cell_alignment(match of.align {
+                Align::Left => CellAlignment::Left,
+                Align::Right => CellAlignment::Right,
+            });
+        }
+        table
     }
 
     /// As a Markdown table.
@@ -158,6 +153,24 @@ impl Table {
         }
         out
     }
+}
+
+/// The line with its cells in their styles; they stand in it one by one.
+fn paint_line(
+    line: &str,
+    cells: &[String],
+    style: impl Fn(usize) -> Style,
+    paint: Paint,
+    out: &mut String,
+) {
+    let mut rest = line;
+    for (column, cell) in cells.iter().enumerate().filter(|(_, cell)| !cell.is_empty()) {
+        let cell = cell.trim_end_matches(' ');
+        let Some((before, after)) = rest.split_once(cell) else { break };
+        out.extend([before, &paint.paint(style(column), cell)]);
+        rest = after;
+    }
+    out.extend([rest, "\n"]);
 }
 
 #[cfg(test)]

@@ -87,8 +87,8 @@ impl<'a> DumpView<'a> {
             map_source: input.analysis.map.source.as_str(),
             depth: dump.limits.depth.as_str(),
             process_id: dump.process.id,
-            process_name: process_name(input),
-            time: (dump.header.time != 0).then(|| time::iso(u64::from(dump.header.time))),
+            process_name: input.analysis.process_name().map(|name| input.text(name)),
+            time: Some(dump.header.time).filter(|time| *time != 0).and_then(time::iso),
             writer: writer(dump),
             flags: format!("{:#x}", dump.header.flags),
             comment: dump.notes.comment.as_deref().map(|comment| input.text(comment)),
@@ -111,20 +111,6 @@ impl<'a> DumpView<'a> {
     pub fn file_name(&self) -> &str {
         self.path.rsplit(['\\', '/']).next().unwrap_or("")
     }
-}
-
-/// The program's file name: of the process parameters, of Linux' status, of
-/// the first module, which all writers list first.
-fn process_name<'a>(input: &Input<'a>) -> Option<Cow<'a, str>> {
-    let dump = &input.analysis.dump;
-    let parameters = input.analysis.evidence.environment.parameters.image_path.as_deref();
-    let of_path = |path: &'a str| path.rsplit(['\\', '/']).next().unwrap_or("");
-    let module = dump.modules.modules.first().map(|module| module.name());
-    [parameters.map(of_path), module, dump.linux.process_name.as_deref()]
-        .into_iter()
-        .flatten()
-        .find(|name| !name.is_empty())
-        .map(|name| input.text(name))
 }
 
 fn os_version<'a>(dump: &'a Dump<'_>) -> Option<Cow<'a, str>> {

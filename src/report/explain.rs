@@ -1,15 +1,20 @@
 //! `explain`: everything that is known of single addresses.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use serde::Serialize;
 
+use super::entries::BlockView;
+use super::managed::{InManaged, in_managed};
 use super::regions::{Names, Pieces, RegionView, Row};
 use super::{DumpView, Hex, Input, RangeView, SCHEMA_VERSION};
 use crate::addr::AddressRange;
 use crate::classify::can_hold;
 use crate::dump::PointerWidth;
+use crate::evidence::heaps::walk::{Block, Scope, block_at};
 use crate::evidence::{Claim, RegionKind};
+use crate::limits::Depth;
 use crate::map::State;
 
 /// The document of `explain`.
@@ -44,6 +49,8 @@ pub struct AddressView<'a> {
     pub stack: Option<InStack<'a>>,
     /// Where in a heap.
     pub heap: Option<InHeap>,
+    /// Where in a managed heap.
+    pub managed: Option<InManaged>,
     /// Captured bytes from the address on, without a gap.
     pub available: u64,
     /// Every claim on the piece, the winner first.
@@ -109,6 +116,22 @@ pub struct InHeap {
     pub part: Option<&'static str>,
     /// Bytes from the part's start.
     pub offset: Option<u64>,
+    /// The block that holds the address; null where the entries do not tell.
+    pub block: Option<InBlock>,
+}
+
+/// The block of a heap around an address.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct InBlock {
+    /// The block.
+    #[serde(flatten)]
+    pub block: BlockView,
+    /// Bytes from what the program got; negative in the block's header.
+    pub offset: i128,
+    /// The block before it.
+    pub previous: Option<BlockView>,
+    /// The block behind it.
+    pub next: Option<BlockView>,
 }
 
 /// A claim and what became of it.
@@ -166,13 +189,14 @@ impl<'a> ExplainReport<'a> {
     /// The document for addresses and the words they were asked with.
     pub fn of(names: &'a Names<'a>, queries: &[(String, u64)]) -> ExplainReport<'a> {
         let around = around(&names.input, queries);
+        let scope = OnceCell::new();
         ExplainReport {
             schema_version: SCHEMA_VERSION,
             dump: DumpView::of(&names.input),
             addresses: queries
                 .iter()
                 .zip(around)
-                .map(|((query, address), around)| view(names, query, *address, &around))
+                .map(|((query, address), around)| view(names, query, *address, &around, &scope))
                 .collect(),
         }
     }
@@ -218,7 +242,13 @@ fn around(input: &Input<'_>, queries: &[(String, u64)]) -> Vec<Around> {
     found
 }
 
-fn view<'a>(names: &'a Names<'a>, query: &str, address: u64, around: &Around) -> AddressView<'a> {
+fn view<'a>(
+    names: &'a Names<'a>,
+    query: &str,
+    address: u64,
+    around: &Around,
+    scope: &OnceCell<Scope<'a, 'a>>,
+) -> AddressView<'a> {
     let input = &names.input;
     let piece = around.piece.as_ref();
     let map = &input.analysis.map;
@@ -236,7 +266,8 @@ fn view<'a>(names: &'a Names<'a>, query: &str, address: u64, around: &Around) ->
         }),
         image: in_image(input, address),
         stack: in_stack(input, address),
-        heap: in_heap(input, address),
+        heap: in_heap(input, address, scope),
+        managed: in_managed(input, address),
         available: input.analysis.dump.captured.contiguous(address, u64::MAX),
         claims: piece.map(|row| claims(names, row)).unwrap_or_default(),
         more_claims: piece.map_or(0, |row| row.standing.more),
@@ -294,7 +325,8 @@ fn in_stack<'a>(input: &Input<'a>, address: u64) -> Option<InStack<'a>> {
     })
 }
 
-fn in_heap(input: &Input<'_>, address: u64) -> Option<InHeap> {
+/// The keys of the heaps are looked for once, and only for an address in one.
+fn in_heap<'a>(input: &Input<'a>, address: u64, scope: &OnceCell<Scope<'a, 'a>>) -> Option<InHeap> {
     let heaps = &input.analysis.evidence.heaps;
     let holds = |range: AddressRange| range.contains(address);
     let heap = heaps.iter().find(|heap| heap.parts.iter().any(|part| holds(part.range)))?;
@@ -305,6 +337,29 @@ fn in_heap(input: &Input<'_>, address: u64) -> Option<InHeap> {
         heap_type: heap.heap_type.map(|heap_type| heap_type.as_str()),
         part: part.map(|part| part.role),
         offset: part.map(|part| address - part.range.start()),
+        block: in_block(input, address, scope),
+    })
+}
+
+fn in_block<'a>(
+    input: &Input<'a>,
+    address: u64,
+    scope: &OnceCell<Scope<'a, 'a>>,
+) -> Option<InBlock> {
+    let analysis = input.analysis;
+    if analysis.dump.limits.depth < Depth::Headers {
+        return None;
+    }
+    let heaps = &analysis.evidence.heaps;
+    let scope = scope.get_or_init(|| Scope::of(&analysis.dump, &analysis.map, heaps));
+    let found = block_at(scope, address)?;
+    let heap = heaps.get(found.heap)?.address;
+    let view = |block: Block| BlockView::of(input, heap, &block);
+    Some(InBlock {
+        block: view(found.block),
+        offset: i128::from(address) - i128::from(found.block.address),
+        previous: found.previous.map(view),
+        next: found.next.map(view),
     })
 }
 

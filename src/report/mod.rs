@@ -6,12 +6,16 @@
 //! is laid out for a reader: that is `render`.
 
 mod address;
+mod check;
 mod crash;
 mod dump;
+mod entries;
 mod explain;
 mod filter;
+mod fits;
 mod heaps;
 mod images;
+mod managed;
 pub mod redact;
 mod regions;
 mod rules;
@@ -21,15 +25,19 @@ mod summary;
 pub mod time;
 
 pub use address::AddressText;
+pub use check::{BaselineReport, CheckReport, CheckView, CheckedDump};
 pub use crash::{CrashReport, FrameView, RegisterView, StackUse, ThreadView};
 pub use dump::{DumpView, ExceptionView};
+pub use entries::{BlockView, BucketView, CorruptionView, SizeView, SizesView, UnreadView, blocks};
 pub use explain::{
-    AddressView, AllocationView, ClaimView, ExplainReport, InHeap, InImage, InStack, InUnloaded,
-    Neighbour,
+    AddressView, AllocationView, ClaimView, ExplainReport, InBlock, InHeap, InImage, InStack,
+    InUnloaded, Neighbour,
 };
 pub use filter::{Filter, ProtectionIs};
-pub use heaps::{HeapView, HeapsReport, PartView};
+pub use fits::{FenceOwnerView, FenceView, FencesView, FitsReport, FitsView, RequestView};
+pub use heaps::{Entries, HeapView, HeapsQuery, HeapsReport, PartView, Sizes};
 pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
+pub use managed::{GenerationView, InManaged, RuntimeView};
 pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
 pub use rules::{RuleView, RulesReport};
 pub use stacks::{StackView, StacksReport};

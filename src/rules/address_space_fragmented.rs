@@ -102,7 +102,7 @@ mod tests {
     fn much_free_memory_in_small_blocks() {
         let found = finding(ID, &dump(1 << 20, 1000));
         assert_eq!(found.severity, Severity::Error);
-        assert_eq!(found.message, "1000 MiB free in 1000 blocks, but the largest is 1 MiB");
+        assert_eq!(found.message, "1000 MiB free in 1,000 blocks, but the largest is 1 MiB");
         assert_eq!(verdict(&dump(1 << 20, 1000)).0, Verdict::Fragmented);
         assert_eq!(severities(ID, &dump(100 << 20, 10)), [Severity::Warning]);
         assert_eq!(verdict(&dump(100 << 20, 10)).0, Verdict::NearLimit);

@@ -5,6 +5,8 @@ use crate::dump::{Platform, PointerWidth};
 use crate::map::MapSource;
 use crate::totals::Free;
 
+pub(super) use crate::size::count;
+
 /// MINIDUMP_TYPE: FilterMemory, FilterTriage.
 const FILTERED: u64 = 0x8 | 0x10_0000;
 
@@ -54,11 +56,6 @@ pub(super) fn percent(part: u64, whole: u64) -> u64 {
     let hundredfold = u128::from(part) * 100;
     let percent = hundredfold.checked_div(u128::from(whole)).unwrap_or(0);
     u64::try_from(percent).unwrap_or(u64::MAX)
-}
-
-/// `1 file`, `2 files`.
-pub(super) fn count(number: u64, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 /// The first lines, and how many more there are.

@@ -15,7 +15,7 @@ pub enum Severity {
 
 impl Severity {
     /// The word in reports.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -64,7 +64,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// The word in reports.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Verdict::Exhausted => "exhausted",
             Verdict::Fragmented => "fragmented",

@@ -49,6 +49,7 @@ mod writable_executable;
 mod written_code_pages;
 
 pub use finding::{Finding, Severity, Verdict};
+pub use reserve::released_reserve;
 pub use threshold::{Threshold, Thresholds, Unit, find as find_threshold};
 
 use crate::dump::Dump;

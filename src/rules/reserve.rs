@@ -37,6 +37,11 @@ enum Known {
     BySize,
 }
 
+/// The reserve, where it is in the largest free block.
+pub fn released_reserve(facts: Facts<'_>, free: Free) -> Option<AddressRange> {
+    Some(free_memory_had(facts, free).reserve?.range)
+}
+
 /// Takes a released reserve out of the largest free block. The blocks left
 /// over of it compete with the second largest.
 pub(super) fn free_memory_had(facts: Facts<'_>, free: Free) -> Had {

@@ -296,22 +296,31 @@ impl<'m> Fold<'m> {
         self.allocation.add(kind.index(), size);
     }
 
+    /// A free record that no free run goes before: its head is unusable up to
+    /// the next granule, the rest begins a free block.
+    #[inline]
     fn add_free_record(&mut self, range: AddressRange, captured: u64) {
-        let granule = granule_after(range.start());
-        let parts = [
-            (RegionKind::Unusable, AddressRange::between(range.start(), granule.min(range.end()))),
-            (RegionKind::Free, AddressRange::between(granule.max(range.start()), range.end())),
-        ];
-        for (kind, part) in parts {
-            let Some(part) = part else { continue };
-            if self.strip.scale == Scale::Linear {
-                self.strip.add(kind.index(), part.size());
-            }
-            let sums = &mut self.kinds[kind.index()];
-            sums.size = sums.size.wrapping_add(part.size());
-            self.add_free(kind, part);
+        let (start, size) = (range.start(), range.size());
+        let unusable = (granule_after(start) - start).min(size);
+        if self.strip.scale == Scale::Linear {
+            self.strip.add(RegionKind::Unusable.index(), unusable);
+            self.strip.add(RegionKind::Free.index(), size - unusable);
         }
-        self.kinds[RegionKind::Free.index()].captured += captured;
+        let sums = &mut self.kinds[RegionKind::Unusable.index()];
+        sums.size = sums.size.wrapping_add(unusable);
+        sums.blocks += u64::from(unusable > 0);
+        sums.largest = sums.largest.max(unusable);
+        let sums = &mut self.kinds[RegionKind::Free.index()];
+        sums.size = sums.size.wrapping_add(size - unusable);
+        sums.captured += captured;
+        self.end_allocation();
+        self.allocation_base = None;
+        self.end_free_run();
+        self.free.raw_size = self.free.raw_size.wrapping_add(size);
+        self.raw_block = size;
+        self.free.raw_largest = self.free.raw_largest.max(size);
+        self.unusable_end = Some(start.wrapping_add(unusable));
+        self.free_block = AddressRange::new(start.wrapping_add(unusable), size - unusable);
     }
 
     /// Whether committed bytes count as private: MEM_PRIVATE, and pages of

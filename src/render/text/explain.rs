@@ -4,7 +4,7 @@ use super::labelled;
 use super::tables::short;
 use crate::render::number::{grouped, size};
 use crate::render::paint::{ALARM, BOLD, DIM, Paint};
-use crate::report::{AddressView, ClaimView, ExplainReport, InStack, Neighbour};
+use crate::report::{AddressView, BlockView, ClaimView, ExplainReport, InStack, Neighbour};
 
 /// All addresses, a blank line between two.
 pub fn explain(report: &ExplainReport<'_>, paint: Paint) -> String {
@@ -96,11 +96,40 @@ fn place(view: &AddressView<'_>, lines: &mut Lines) {
             _ => String::new(),
         };
         lines.say("heap", &format!("{}, {kind} heap{part}", short(heap.address)));
+        if let Some(inside) = &heap.block {
+            lines.say(
+                "block",
+                &format!("{}, {} bytes in", block_line(&inside.block), inside.offset),
+            );
+            for (label, block) in [("previous", &inside.previous), ("next", &inside.next)] {
+                if let Some(block) = block {
+                    lines.say(label, &block_line(block));
+                }
+            }
+        }
+    }
+    if let Some(managed) = &view.managed {
+        let place = format!("{}, heap {}", managed.generation, managed.heap);
+        lines.say("managed", &format!("{place}, {}: {}", managed.runtime, managed.part));
     }
     for module in &view.unloaded {
         let path = if module.path.is_empty() { "a module without a name" } else { &*module.path };
         lines.say("unloaded", &format!("{path} +{:#x} was here before", module.offset));
     }
+}
+
+fn block_line(block: &BlockView) -> String {
+    let asked = block.user_size.filter(|_| block.state == "busy");
+    let asked = asked.map(|size| format!(", {} asked for", grouped(size))).unwrap_or_default();
+    let place = match (block.container, block.index) {
+        (Some(container), Some(index)) => {
+            format!("{} block {index} of container {}", block.place, short(container))
+        }
+        (Some(container), None) => format!("{} of container {}", block.place, short(container)),
+        (None, _) => block.place.to_owned(),
+    };
+    let start = short(block.start);
+    format!("{start}, {}, {} bytes{asked}, {place}", block.state, grouped(block.size))
 }
 
 fn stack_line(stack: &InStack<'_>) -> String {

@@ -1,7 +1,9 @@
 //! Reports for people, in 80 columns.
 
+mod check;
 mod crash;
 mod explain;
+mod fits;
 mod regions;
 mod reports;
 mod rules;
@@ -9,11 +11,15 @@ mod streams;
 mod summary;
 mod tables;
 
+pub use check::check;
+pub(crate) use check::{check_line, check_text};
 pub use crash::crash;
 pub(crate) use crash::{
     facts as crash_facts, frames as crash_frames, frames_note, no_crash, title as crash_title,
 };
 pub use explain::explain;
+pub use fits::fits;
+pub(crate) use fits::{answer_lines as fits_lines, fence_table, owner_table};
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
     table as regions_table,
@@ -23,7 +29,10 @@ pub use rules::{rules, table as rules_table};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
 pub(crate) use summary::{audit_line, head_lines, summary_table};
-pub use tables::{ImageRows, heaps as heaps_table, images as images_table, stacks as stacks_table};
+pub use tables::{
+    ImageRows, heaps as heaps_table, images as images_table, managed as managed_table,
+    stacks as stacks_table,
+};
 
 use super::{Paint, sanitize};
 use crate::report::IssueView;

@@ -3,9 +3,10 @@
 use super::labelled;
 use super::tables::{self, ImageRows, short};
 use crate::render::WIDTH;
-use crate::render::number::{count, size};
+use crate::render::number::{count, grouped, size};
 use crate::render::paint::{BOLD, DIM, Paint};
-use crate::report::{HeapsReport, ImagesReport, StacksReport};
+use crate::render::table::{Table, numbers};
+use crate::report::{BucketView, HeapView, HeapsReport, ImagesReport, StacksReport};
 
 /// The stacks and their sum.
 pub fn stacks(report: &StacksReport<'_>, paint: Paint) -> String {
@@ -50,31 +51,111 @@ pub fn images(report: &ImagesReport<'_>, rows: ImageRows, paint: Paint) -> Strin
 
 /// The heaps, the parts of each, and what is wrong with it.
 pub fn heaps(report: &HeapsReport<'_>, paint: Paint) -> String {
-    if report.heaps.is_empty() {
+    if report.heaps.is_empty() && report.managed.is_empty() {
         let why = match report.dump.platform {
             "windows" => "the dump has no PEB and no heap header in memory",
             _ => "heap headers are read for Windows processes only",
         };
         return format!("no heap is known: {why}\n");
     }
-    let mut out = tables::heaps(report).text(paint, WIDTH);
-    for heap in
-        report.heaps.iter().filter(|heap| !heap.parts.is_empty() || !heap.problems.is_empty())
-    {
-        out.push_str(&format!("\n{}\n", paint.paint(BOLD, &short(heap.address))));
-        for part in &heap.parts {
-            let committed = part.committed.map_or("?".into(), size);
-            out.push_str(&format!(
-                "  {}  {:>11}  {:>11} committed  {}\n",
-                short(part.base),
-                size(part.size),
-                committed,
-                part.role
-            ));
+    let mut out = String::new();
+    if !report.heaps.is_empty() {
+        out.push_str(&tables::heaps(report).text(paint, WIDTH));
+    }
+    if !report.walked && report.captured > 0 {
+        let line = format!("entries not counted: {} to read; --walk does", size(report.captured));
+        out.push_str(&format!("{}\n", paint.paint(DIM, &line)));
+    }
+    for heap in &report.heaps {
+        one_heap(heap, paint, &mut out);
+    }
+    managed(report, paint, &mut out);
+    out
+}
+
+/// At most this many problems of a heap are shown.
+const PROBLEMS: usize = 10;
+
+fn one_heap(heap: &HeapView, paint: Paint, out: &mut String) {
+    if heap.parts.is_empty() && heap.problems.is_empty() && heap.unread.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{}\n", paint.paint(BOLD, &short(heap.address))));
+    for part in &heap.parts {
+        let committed = part.committed.map_or("?".into(), size);
+        out.push_str(&format!(
+            "  {}  {:>11}  {:>11} committed  {}\n",
+            short(part.base),
+            size(part.size),
+            committed,
+            part.role
+        ));
+    }
+    if let (Some(blocks), Some(free)) = (heap.free_blocks, heap.free_bytes) {
+        let mut line = format!("{} in {}", size(free), count(blocks, "block"));
+        line.push_str(&format!(", the largest {}", size(heap.largest_free.unwrap_or(0))));
+        if let Some(percent) = heap.external_fragmentation {
+            line.push_str(&format!("; {percent:.1}% fragmented"));
         }
-        for problem in &heap.problems {
+        if let Some(percent) = heap.virtual_fragmentation {
+            line.push_str(&format!("; {percent:.1}% of the addresses not committed"));
+        }
+        out.push_str(&labelled("  free: ", &line, paint, DIM));
+    }
+    if !heap.buckets.is_empty() {
+        let sum = |of: fn(&BucketView) -> u64| heap.buckets.iter().map(of).sum::<u64>();
+        let line = format!(
+            "{} of {} busy, in {} of {}",
+            grouped(sum(|bucket| bucket.busy)),
+            count(sum(|bucket| bucket.blocks), "block"),
+            count(sum(|bucket| bucket.containers), "container"),
+            count(heap.buckets.len() as u64, "size")
+        );
+        out.push_str(&labelled("  low-fragmentation: ", &line, paint, DIM));
+    }
+    for problem in heap.problems.iter().take(PROBLEMS) {
+        out.push_str(&labelled("  problem: ", problem, paint, DIM));
+    }
+    let more = heap.problems.len().saturating_sub(PROBLEMS) as u64 + heap.more_corruption;
+    if more > 0 {
+        out.push_str(&labelled("  ", &format!("and {}", count(more, "more problem")), paint, DIM));
+    }
+    for unread in heap.unread.iter().take(3) {
+        let place = unread.range.map_or_else(String::new, |range| {
+            format!("{}-{}: ", short(range.base), short(range.end))
+        });
+        out.push_str(&labelled("  not read: ", &format!("{place}{}", unread.why), paint, DIM));
+    }
+    if let Some(sizes) = &heap.sizes {
+        let mut table = Table::new(["  Asked for", "Blocks", "Bytes"].map(numbers));
+        for of in &sizes.top {
+            table.rows.push([of.size, of.count, of.bytes].map(|of| grouped(of).into()).into());
+        }
+        out.push_str(&table.text(paint, WIDTH));
+        let line = format!("{} in all", count(sizes.distinct, "size"));
+        out.push_str(&labelled("  ", &line, paint, DIM));
+    }
+}
+
+fn managed(report: &HeapsReport<'_>, paint: Paint, out: &mut String) {
+    for runtime in &report.managed {
+        let words = [
+            runtime.version.clone(),
+            runtime.server.map(|server| if server { "server" } else { "workstation" }.into()),
+            runtime.layout.map(str::to_owned),
+            runtime.committed.map(|bytes| format!("{} committed", size(bytes))),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let line = format!("{} {}", runtime.runtime, words.join(", "));
+        out.push_str(&format!("{}\n", paint.paint(BOLD, line.trim_end())));
+        for problem in runtime.problems.iter().take(PROBLEMS) {
             out.push_str(&labelled("  problem: ", problem, paint, DIM));
         }
     }
-    out
+    if report.managed.iter().any(|runtime| !runtime.generations.is_empty()) {
+        out.push_str(&tables::managed(report).text(paint, WIDTH));
+    }
 }

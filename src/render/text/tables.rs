@@ -1,6 +1,7 @@
 //! The tables of `stacks`, `images` and `heaps`: text clips names, Markdown
 //! shows them whole.
 
+use crate::render::WIDTH;
 use crate::render::number::{grouped, size, size_or_unknown};
 use crate::render::paint::DIM;
 use crate::render::table::{Cell, Table, numbers, words};
@@ -109,23 +110,57 @@ pub fn heaps(report: &HeapsReport<'_>) -> Table {
     let mut columns = vec![words("Heap"), words("Type")];
     columns.extend(both.then(|| numbers("Bits")));
     columns.extend([numbers("Size"), numbers("Committed")]);
-    columns.extend(walked.then(|| numbers("Busy")));
-    columns.extend([numbers("Segments"), words("Remarks")]);
+    match walked {
+        true => columns.extend([numbers("Busy"), numbers("Blocks"), numbers("Free")]),
+        false => columns.push(numbers("Segments")),
+    }
+    columns.push(words("Remarks"));
     let mut table = Table::new(columns);
     for heap in &report.heaps {
         let mut row: Vec<Cell> = vec![short(heap.address).into()];
         row.push(heap.heap_type.unwrap_or("?").into());
         row.extend(both.then(|| Cell::from(heap.bits.to_string())));
         row.extend([heap.size, heap.committed].map(|bytes| size_or_unknown(bytes).into()));
-        row.extend(walked.then(|| Cell::from(size_or_unknown(heap.busy_bytes))));
-        row.push(grouped(heap.segments as u64).into());
+        if walked {
+            row.push(size_or_unknown(heap.busy_bytes).into());
+            row.push(heap.busy_blocks.map_or_else(|| "?".into(), grouped).into());
+            row.push(size_or_unknown(heap.free_bytes).into());
+        } else {
+            row.push(grouped(heap.segments as u64).into());
+        }
+        let damaged = !heap.corruption.is_empty();
         let remarks = [
+            damaged.then_some("corrupt"),
             heap.is_default.then_some("default"),
             heap.front_end.filter(|front_end| *front_end != "none"),
-            (!heap.complete).then_some("incomplete"),
+            (!heap.complete || heap.all_read == Some(false)).then_some("incomplete"),
         ];
         row.push(remarks.into_iter().flatten().collect::<Vec<_>>().join(", ").into());
         table.rows.push(row);
+    }
+    if table.width() > WIDTH {
+        table.gap = 1;
+    }
+    table
+}
+
+/// One row a generation of a managed heap.
+pub fn managed(report: &HeapsReport<'_>) -> Table {
+    let mut table = Table::new([
+        words("Managed heap"),
+        words("Generation"),
+        numbers("Segments"),
+        numbers("Size"),
+        numbers("Committed"),
+        numbers("Objects"),
+    ]);
+    for runtime in &report.managed {
+        for of in &runtime.generations {
+            let mut row: Vec<Cell> = vec![of.heap.to_string().into(), of.generation.into()];
+            row.push(grouped(of.segments).into());
+            row.extend([of.size, of.committed, of.objects].map(|bytes| size(bytes).into()));
+            table.rows.push(row);
+        }
     }
     table
 }

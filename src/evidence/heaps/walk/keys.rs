@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::super::context::Context;
+use super::super::nt_layout::{self, LowFragmentation};
 use super::super::{Heap, HeapPart, HeapType};
 use super::page_segment::{self, RangeKind};
 use super::user_blocks::{self, UserBlocks};
@@ -80,8 +81,14 @@ fn of_width(
             && heap.heap_type == Some(HeapType::Nt)
             && heap.front_end.is_none_or(|front_end| front_end == "lfh")
     };
-    let parts = heaps.iter().filter(wanted).flat_map(|heap| &heap.parts);
     let mut context = Context::new(dump, map);
+    // Of a heap whose layout is not known the containers may show it.
+    let mut has_key = |heap: &&Heap| {
+        let chosen = nt_layout::choose(&mut context, heap.address, width);
+        chosen.is_none_or(|(layout, _)| layout.low_fragmentation == LowFragmentation::Bitmap)
+    };
+    let heaps: Vec<&Heap> = heaps.iter().filter(wanted).filter(|heap| has_key(heap)).collect();
+    let parts = heaps.iter().flat_map(|heap| &heap.parts);
     let mut found = Vec::new();
     for part in parts.filter(|part| part.role == "segment") {
         let ended = user_blocks::signatures(dump, part.range, &mut |hit| {

@@ -47,6 +47,7 @@ pub use user_blocks::{UserBlocks, user_blocks};
 
 use super::context::Context;
 use super::{Heap, HeapPart, HeapType, recognise};
+use crate::addr::AddressRange;
 use crate::dump::Dump;
 use crate::map::RegionMap;
 use sink::{Sink, Visit};
@@ -96,7 +97,9 @@ fn walk_until(
         return sink.finish();
     };
     let context = Context::new(scope.dump, scope.map);
-    let mut walker = Walker { context, heap, scope, only, sink };
+    let mut parts: Vec<AddressRange> = heap.parts.iter().map(|part| part.range).collect();
+    parts.sort_unstable_by_key(|part| part.start());
+    let mut walker = Walker { context, heap, parts, scope, only, sink };
     match heap.heap_type {
         Some(HeapType::Nt) => {
             match recognise::signature(&mut walker.context, heap.address, heap.width) {
@@ -122,6 +125,8 @@ fn walk_until(
 struct Walker<'w, 'a, 's> {
     context: Context<'a, 's>,
     heap: &'a Heap,
+    /// Its parts in address order.
+    parts: Vec<AddressRange>,
     scope: &'w Scope<'a, 's>,
     only: Option<u64>,
     sink: Sink<'w>,
@@ -134,6 +139,18 @@ impl Walker<'_, '_, '_> {
             part.role == role && self.only.is_none_or(|only| part.range.contains(only))
         };
         self.heap.parts.iter().filter(wanted).copied().collect()
+    }
+
+    /// The part of the heap that has all of these bytes.
+    fn part_around(&self, bytes: AddressRange) -> Option<AddressRange> {
+        let after = self.parts.partition_point(|part| part.start() <= bytes.start());
+        let part = self.parts.get(after.checked_sub(1)?)?;
+        part.covers(bytes).then_some(*part)
+    }
+
+    /// Whether the heap has all of these bytes in one part.
+    fn has(&self, bytes: Option<AddressRange>) -> bool {
+        bytes.is_some_and(|bytes| self.part_around(bytes).is_some())
     }
 
     /// Whether the walk is to enter the part that begins there and has these

@@ -64,6 +64,8 @@ pub(super) struct Segment {
     holes: Vec<Hole>,
     /// The next of them.
     next: usize,
+    /// Where the descriptors of holes are, in order.
+    descriptors: Vec<u64>,
     /// Size of the entry before the cursor, where there is one.
     previous: Option<u16>,
 }
@@ -71,7 +73,15 @@ pub(super) struct Segment {
 impl Segment {
     /// From `base` to `end`, without the holes, which are in order.
     pub(super) fn new(base: u64, end: u64, holes: Vec<Hole>) -> Segment {
-        Segment { base, end, holes, next: 0, previous: None }
+        let mut descriptors: Vec<u64> = holes.iter().filter_map(|hole| hole.descriptor).collect();
+        descriptors.sort_unstable();
+        Segment { base, end, holes, next: 0, descriptors, previous: None }
+    }
+
+    /// Whether a descriptor lies in the block.
+    fn describes_holes(&self, start: u64, size: u64) -> bool {
+        let first = self.descriptors.partition_point(|at| *at < start);
+        self.descriptors.get(first).is_some_and(|at| at.wrapping_sub(start) < size)
     }
 
     /// Where the committed entries around the cursor end.
@@ -168,7 +178,6 @@ fn report(
     entry: Entry,
     size: u64,
 ) {
-    let holds = |hole: &Hole| hole.descriptor.is_some_and(|at| at.wrapping_sub(start) < size);
     let busy = entry.flags & entry::BUSY != 0;
     let internal = entry.flags & entry::INTERNAL != 0;
     let mut container = None;
@@ -178,7 +187,7 @@ fn report(
         State::Internal(Internal::SegmentHeader)
     } else if !busy {
         State::Free
-    } else if segment.holes.iter().any(holds) {
+    } else if segment.describes_holes(start, size) {
         State::Internal(Internal::Ranges)
     } else if internal {
         let bytes = AddressRange::new(start, size);
@@ -340,9 +349,7 @@ pub(super) fn large_blocks(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, list: u6
         if !walker.wants(entry, size) {
             continue;
         }
-        let inside = walker.heap.parts.iter().any(|part| {
-            AddressRange::new(entry, size).is_some_and(|block| part.range.covers(block))
-        });
+        let inside = walker.has(AddressRange::new(entry, size));
         if !inside || !busy.sound {
             let reason = if inside { Reason::Checksum } else { Reason::Overrun };
             walker.sink.corrupt(entry, reason, || {

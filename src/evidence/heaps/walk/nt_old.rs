@@ -45,8 +45,8 @@ fn walk_segment(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, layout: &Layout, se
     if !walker.wants(base, size) {
         return;
     }
-    let part = walker.heap.parts.iter().find(|part| part.range.start() == base);
-    let Some(range) = part.map(|part| part.range).filter(|range| last <= range.end()) else {
+    let part = AddressRange::between(base, last).and_then(|bytes| walker.part_around(bytes));
+    let Some(range) = part.filter(|range| range.start() == base) else {
         walker.sink.corrupt(segment, Reason::SegmentBounds, || {
             format!("{size:#x} bytes at {base:#x} up to {last:#x} are no part of the heap")
         });

@@ -59,7 +59,7 @@ fn walk_segment(
     let Some(whole) = AddressRange::new(segment, seg_context.segment_size) else { return };
     // Every byte belongs to one part of one heap, so that no segment is
     // walked for two.
-    if !walker.heap.parts.iter().any(|part| part.range.covers(whole)) {
+    if !walker.has(Some(whole)) {
         walker.sink.corrupt(segment, Reason::SegmentBounds, || {
             format!("the segment {whole} is no part of the heap")
         });
@@ -197,7 +197,7 @@ fn large_blocks(walker: &mut Walker<'_, '_, '_>, layout: &SegmentHeapLayout) {
         if !walker.wants(start, size) {
             continue;
         }
-        if !walker.heap.parts.iter().any(|part| part.range.covers(bytes)) {
+        if !walker.has(Some(bytes)) {
             walker.sink.corrupt(node, Reason::Overrun, || {
                 format!("the large block {bytes} is no part of the heap")
             });

@@ -50,7 +50,8 @@ pub(super) fn holes(
     if !whole {
         add_reserved(walker, range, &mut holes);
     }
-    holes.sort_by_key(|hole| hole.start);
+    // A descriptor's word goes before the map's.
+    holes.sort_by_key(|hole| (hole.start, hole.descriptor.is_none()));
     let mut free = range.start();
     holes.retain(|hole| {
         let apart = hole.start >= free;
@@ -80,17 +81,12 @@ fn check_state(walker: &mut Walker<'_, '_, '_>, descriptor: u64, start: u64, siz
     }
 }
 
-/// Holes in the map that no descriptor tells of.
+/// Holes by the map.
 fn add_reserved(walker: &Walker<'_, '_, '_>, range: AddressRange, holes: &mut Vec<Hole>) {
-    let known = holes.len();
     let reserved = walker.context.map.regions_in(range);
-    for region in reserved.filter(|region| region.state == State::Reserve) {
-        let Some(part) = region.range.intersect(range) else { continue };
-        let overlaps = |hole: &Hole| {
-            AddressRange::new(hole.start, hole.size).is_some_and(|hole| hole.overlaps(part))
-        };
-        if !holes.iter().take(known).any(overlaps) {
-            holes.push(Hole { start: part.start(), size: part.size(), descriptor: None });
-        }
-    }
+    let reserved = reserved.filter(|region| region.state == State::Reserve);
+    let parts = reserved.filter_map(|region| region.range.intersect(range));
+    let hole =
+        |part: AddressRange| Hole { start: part.start(), size: part.size(), descriptor: None };
+    holes.extend(parts.map(hole));
 }

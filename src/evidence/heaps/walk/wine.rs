@@ -129,9 +129,7 @@ fn walk_subheap(walker: &mut Walker<'_, '_, '_>, layout: &WineLayout, start: u64
         return;
     }
     let bytes = AddressRange::between(first, end.max(committed));
-    let part = bytes.and_then(|bytes| {
-        walker.heap.parts.iter().find(|part| part.range.covers(bytes)).map(|part| part.range)
-    });
+    let part = bytes.and_then(|bytes| walker.part_around(bytes));
     let Some(part) = part.filter(|_| committed <= end) else {
         walker.sink.corrupt(start, Reason::SegmentBounds, || {
             format!("{data_size:#x} of {block_size:#x} bytes are not in a part of the heap")
@@ -391,9 +389,7 @@ fn large_blocks(walker: &mut Walker<'_, '_, '_>, layout: &WineLayout) {
             walker.sink.missing(AddressRange::new(start, whole), MissingWhy::NotCaptured);
             continue;
         };
-        let inside = walker.heap.parts.iter().any(|part| {
-            AddressRange::new(address, data.max(1)).is_some_and(|bytes| part.range.covers(bytes))
-        });
+        let inside = walker.has(AddressRange::new(address, data.max(1)));
         if !inside || header.kind != b'L' {
             walker.sink.corrupt(start, Reason::Header, || {
                 format!("large block of {data:#x} bytes with a header that cannot be")
