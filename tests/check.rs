@@ -274,8 +274,10 @@ fn markdown_is_one_table() {
 #[cfg(feature = "ci")]
 #[test]
 fn sarif_is_what_its_schema_says() {
-    let schema = include_str!("check/sarif-2.1.0.json");
-    let schema: Value = serde_json::from_str(schema).unwrap();
+    // The published schema has a bare `]` in one pattern, which only JavaScript
+    // takes for itself.
+    let schema = include_str!("check/sarif-2.1.0.json").replace("{2}]?$", r"{2}\\]?$");
+    let schema: Value = serde_json::from_str(&schema).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let check = |output: Output| -> Value {
         let log: Value = serde_json::from_str(&output.stdout).unwrap();

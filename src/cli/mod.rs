@@ -103,7 +103,7 @@ enum Command {
     Regions(Box<regions::Regions>),
     /// What is at an address, who says so, and who says otherwise
     Explain(explain::Explain),
-    /// Why it died: exception, address, thread, frames, signature
+    /// Why the process died: exception, address, thread, frames
     Crash(crash::Crash),
     /// The stack of each thread
     Stacks(stacks::Stacks),
