@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::io;
 
-use dumpmap::report::{Input, Privacy, SummaryReport};
+use dumpmap::report::{CrashReport, Input, Names, Privacy, SummaryReport};
 
 use dumpmap::{analyze, limits::Limits, render, source::Source};
 use libfuzzer_sys::fuzz_target;
@@ -23,4 +23,6 @@ fuzz_target!(|bytes: &[u8]| {
     let path = OsStr::new("fuzz.dmp");
     let input = Input { analysis: &analysis, path, privacy: Privacy::Redacted };
     render::json::document(&SummaryReport::of(&input), &mut io::sink()).expect("a sink takes all");
+    let names = Names::of(&input);
+    render::text::crash(&CrashReport::of(&names), render::Paint::Plain);
 });

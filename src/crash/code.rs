@@ -50,6 +50,8 @@ pub(super) struct CodeIndex<'a> {
     pub(super) evidence: &'a Evidence,
     /// By first address.
     images: Vec<(AddressRange, u32)>,
+    /// Code made at run time, by first address.
+    made: Vec<(AddressRange, u32)>,
 }
 
 impl<'a> CodeIndex<'a> {
@@ -58,19 +60,14 @@ impl<'a> CodeIndex<'a> {
         map: &'a RegionMap<'_>,
         evidence: &'a Evidence,
     ) -> CodeIndex<'a> {
-        let ranges = evidence.images.iter().map(|image| image.range);
-        let mut images: Vec<(AddressRange, u32)> = ranges.zip(0..).collect();
-        images.sort_by_key(|(range, at)| (range.start(), *at));
-        CodeIndex { dump, map, evidence, images }
+        let images = sorted(evidence.images.iter().map(|image| image.range));
+        let made = sorted(dump.function_tables.iter().map(|table| table.range));
+        CodeIndex { dump, map, evidence, images, made }
     }
 
     fn image(&self, address: u64) -> Option<(u32, &'a Image)> {
-        /// Images overlap in damaged dumps only.
-        const LOOK_BACK: usize = 8;
-        let after = self.images.partition_point(|(range, _)| range.start() <= address);
-        let near = self.images.get(after.saturating_sub(LOOK_BACK)..after)?;
-        let (_, at) = near.iter().rev().find(|(range, _)| range.contains(address))?;
-        Some((*at, self.evidence.images.get(usize::try_from(*at).ok()?)?))
+        let at = find(&self.images, address)?;
+        Some((at, self.evidence.images.get(usize::try_from(at).ok()?)?))
     }
 
     fn unloaded(&self, address: u64) -> Option<(u32, &'a UnloadedModule)> {
@@ -124,10 +121,7 @@ impl<'a> CodeIndex<'a> {
                 inside.is_some_and(|section| section.protect.is_executable())
             }
             Some(image) => address.wrapping_sub(image.range.start()) >= HEADER,
-            None => {
-                let mut tables = self.dump.function_tables.iter();
-                tables.any(|table| table.range.contains(address))
-            }
+            None => find(&self.made, address).is_some(),
         }
     }
 
@@ -140,6 +134,22 @@ impl<'a> CodeIndex<'a> {
     ) -> Option<bool> {
         call::ends_at(self.dump.system.arch, address, reader)
     }
+}
+
+/// Ranges by first address, with their places.
+fn sorted(ranges: impl Iterator<Item = AddressRange>) -> Vec<(AddressRange, u32)> {
+    let mut sorted: Vec<(AddressRange, u32)> = ranges.zip(0..).collect();
+    sorted.sort_by_key(|(range, at)| (range.start(), *at));
+    sorted
+}
+
+/// The place of the range that holds an address.
+fn find(sorted: &[(AddressRange, u32)], address: u64) -> Option<u32> {
+    /// They overlap in damaged dumps only.
+    const LOOK_BACK: usize = 8;
+    let after = sorted.partition_point(|(range, _)| range.start() <= address);
+    let near = sorted.get(after.saturating_sub(LOOK_BACK)..after)?;
+    near.iter().rev().find(|(range, _)| range.contains(address)).map(|(_, at)| *at)
 }
 
 /// Words for a crash where no code is.

@@ -261,6 +261,12 @@ fn owner(codes: &CodeIndex<'_>, fault: &Fault) -> Option<String> {
                 None => format!("at {}", place.label()),
             })
         }
+        Subject::LinuxMap(at) => {
+            let maps = codes.dump.linux.maps.as_ref()?;
+            let path = &maps.maps.get(at as usize)?.name;
+            let name = path.rsplit('/').next().unwrap_or("");
+            (!name.is_empty()).then(|| format!("of {name}"))
+        }
         Subject::Thread(at) => Some(format!("{usage} of {}", thread(at)?)),
         _ if !usage.is_empty() => Some(usage.into_owned()),
         _ => None,

@@ -21,8 +21,9 @@ const STACK: u64 = 64 << 10;
 pub enum Trust {
     /// The instruction pointer.
     Context,
-    /// The link register, where the instruction pointer is in no code or no
-    /// frame pointer leads on: usually the caller.
+    /// The link register: the caller, where the instruction pointer is in no
+    /// code. Where no frame pointer leads on it is only a guess: it may be
+    /// left over from the last call.
     LinkRegister,
     /// The value at the stack pointer, where the instruction pointer is in no
     /// code: the caller of a bad function pointer.
@@ -96,7 +97,8 @@ pub(super) fn walk(
         && chain.returns.first() != Some(&link)
         && walk.is_return(link)
     {
-        walk.push(link, Trust::LinkRegister, Confidence::Derived);
+        let confidence = if in_code { Confidence::Heuristic } else { Confidence::Derived };
+        walk.push(link, Trust::LinkRegister, confidence);
     }
     for address in &chain.returns {
         walk.push(*address, Trust::FramePointer, Confidence::Derived);
@@ -126,6 +128,11 @@ struct Chain {
 impl Walk<'_, '_> {
     fn push(&mut self, instruction: u64, trust: Trust, confidence: Confidence) {
         if self.frames.len() < FRAMES {
+            // The lowest bit of an address of ARM is the instruction set.
+            let instruction = match self.codes.dump.system.arch {
+                Arch::Arm => instruction & !1,
+                _ => instruction,
+            };
             let place = self.codes.place(instruction);
             self.frames.push(Frame { instruction, trust, confidence, place });
         }

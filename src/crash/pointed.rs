@@ -34,13 +34,11 @@ fn read_types(dump: &Dump<'_>, exception: &Exception) -> Option<Vec<String>> {
     let array = pointer(throw_info.wrapping_add(12))?;
     let count = pointer(array)?.wrapping_sub(base).min(TYPES);
     let descriptor = 2 * width.bytes() as u64;
-    let mut types = Vec::new();
-    for at in 0..count {
+    let names = (0..count).map(|at| {
         let catchable = pointer(array.wrapping_add(4 + at * 4))?;
-        let name = pointer(catchable.wrapping_add(4))?.wrapping_add(descriptor);
-        types.push(type_name(&text_at(dump, name)?));
-    }
-    Some(types)
+        text_at(dump, pointer(catchable.wrapping_add(4))?.wrapping_add(descriptor))
+    });
+    Some(names.map_while(|name| name).map(|name| type_name(&name)).collect())
 }
 
 /// `d3d9.dll`, or `d3d9.dll!Direct3DCreate9`: what a delay load wanted.

@@ -176,7 +176,13 @@ fn memory_access(dump: &Dump<'_>, exception: &Exception, reason: &mut Reason) {
 fn linux(exception: &Exception, thread: &CrashThread) -> Reason {
     let words = codes::signal(exception.code, exception.flags);
     let accessed = exception.crash_address.filter(|_| matches!(exception.code, 7 | 11));
-    accessing(words, accessed, thread)
+    let mut reason = accessing(words, accessed, thread);
+    // Older Breakpad wrote no signal code, and 0 for an unknown address.
+    if (exception.flags, accessed) == (0, Some(0)) && reason.access.is_none() {
+        let words = "the dump has no signal code: 0 may stand for an address that is not known";
+        reason.explanation.push(words.to_owned());
+    }
+    reason
 }
 
 fn macos(exception: &Exception, thread: &CrashThread) -> Reason {

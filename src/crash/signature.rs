@@ -3,7 +3,7 @@
 //!
 //! Parts, joined by ` | `: the exception's name without its numbers, then up
 //! to three frames as `module+0xoffset`, the module's file name in lower
-//! case. Only frames that are known well count: the instruction, a caller by
+//! case, a frame that repeats once: how deep a recursion went is no part of it. Only frames that are known well count: the instruction, a caller by
 //! link register or stack top, and the chain of frame pointers up to the
 //! first frame that is none of these. Frames outside all modules are left
 //! out; `no-module` stands for a crashing instruction there. No address, no
@@ -26,7 +26,9 @@ pub(super) fn of(name: &str, frames: &[Frame]) -> String {
         (None, Trust::Context) => Some("no-module".to_owned()),
         (None, _) => None,
     });
-    parts.extend(labels.take(FRAMES));
+    let mut labels: Vec<String> = labels.collect();
+    labels.dedup();
+    parts.extend(labels.into_iter().take(FRAMES));
     parts.join(" | ")
 }
 

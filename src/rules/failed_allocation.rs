@@ -3,9 +3,8 @@
 
 use super::Facts;
 use super::common::is_windows;
-use crate::dump::bytes::text_before_nul;
-use crate::dump::{Exception, PointerWidth};
-use crate::limits::Depth;
+use crate::crash::thrown_types;
+use crate::dump::Exception;
 
 /// An allocation that failed, and took the process with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,35 +44,11 @@ fn by_code(exception: &Exception) -> Option<Failed> {
     }
 }
 
-/// A C++ exception whose types have std::bad_alloc among them. Source:
-/// ThrowInfo -> CatchableTypeArray -> CatchableType -> TypeDescriptor, in the
-/// module that threw: offsets in 64-bit programs, pointers in 32-bit ones.
+/// A C++ exception that is a std::bad_alloc, or has it among its bases.
 fn bad_alloc(facts: Facts<'_>, exception: &Exception) -> Option<Failed> {
-    const CPP: u32 = 0xe06d_7363;
-    /// Types of one exception that are looked at: its class and its bases.
-    const TYPES: u64 = 16;
-    if exception.code != CPP || facts.dump.limits.depth < Depth::Headers {
-        return None;
-    }
-    let width = facts.map.width;
-    let base = match width {
-        PointerWidth::Bits32 => 0,
-        PointerWidth::Bits64 => *exception.parameters.get(3)?,
-    };
-    let mut reader = facts.dump.captured.reader();
-    let throw_info = *exception.parameters.get(2)?;
-    let array = base.wrapping_add(reader.u32(throw_info.wrapping_add(12))?.into());
-    let count = u64::from(reader.u32(array)?).min(TYPES);
-    let descriptor = 2 * width.bytes() as u64;
-    let is_bad_alloc = |at: u64| {
-        let mut pointer = |address| Some(base.wrapping_add(reader.u32(address)?.into()));
-        let catchable = pointer(array.wrapping_add(4 + at * 4))?;
-        let name = pointer(catchable.wrapping_add(4))?.wrapping_add(descriptor);
-        let name = text_before_nul(&facts.dump.captured.bytes_at(name, 64));
-        (name == ".?AVbad_alloc@std@@").then_some(())
-    };
-    (0..count).find_map(is_bad_alloc)?;
-    Some(Failed { what: "C++ exception std::bad_alloc", size: None, commit_limit: false })
+    let types = thrown_types(facts.dump, exception);
+    let failed = Failed { what: "C++ exception std::bad_alloc", size: None, commit_limit: false };
+    types.iter().any(|name| name == "std::bad_alloc").then_some(failed)
 }
 
 /// Firefox notes the size before it gives up.

@@ -3,8 +3,8 @@
 use dumpmap::crash::Crash;
 use dumpmap::evidence::Confidence;
 use dumpmap::synth::{
-    Context, DumpBuilder, Exception, Module, PAGE_EXECUTE_READ, PAGE_READONLY, PAGE_READWRITE,
-    Region, Registers, Stack, Thread, windows,
+    Architecture, Context, DumpBuilder, Exception, Module, PAGE_EXECUTE_READ, PAGE_READONLY,
+    PAGE_READWRITE, Platform, Region, Registers, Stack, Thread, windows,
 };
 
 use crate::{crash, frames};
@@ -107,6 +107,28 @@ fn the_caller_of_a_bad_function_pointer() {
     let linked = Registers { link: CODE + 0x40, ..registers };
     let dump = program(DumpBuilder::windows_arm64(), 0, linked, &words);
     assert_eq!(frames(&crash(&dump))[1], "Prog.exe+0x1040 link-register");
+}
+
+#[test]
+fn a_recursion_counts_once_in_the_signature() {
+    let again = CODE + 0x10;
+    let words = [STACK + 8, again, STACK + 0x10, again, STACK + 0x18, again, 0, CODE + 0x20];
+    let found = crash(&program(DumpBuilder::windows_x86(), 0, at(CODE, STACK), &words));
+    assert_eq!(found.frames.len(), 5);
+    assert_eq!(
+        found.signature,
+        "EXCEPTION_BREAKPOINT | prog.exe+0x1000 | prog.exe+0x1010 | prog.exe+0x1020"
+    );
+}
+
+#[test]
+fn a_link_register_in_code_is_a_guess() {
+    let linked = Registers { link: CODE + 0x41, ..at(CODE, 0) };
+    let arm = DumpBuilder::with_system(Architecture::Arm, Platform::Android, (6, 1, 0));
+    let found = crash(&program(arm, 0, linked, &[]));
+    assert_eq!(frames(&found), ["Prog.exe+0x1000 context", "Prog.exe+0x1040 link-register"]);
+    assert_eq!(found.frames[1].confidence, Confidence::Heuristic);
+    assert!(found.signature.ends_with(" | prog.exe+0x1000"), "{}", found.signature);
 }
 
 #[test]
