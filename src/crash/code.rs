@@ -92,7 +92,7 @@ impl<'a> CodeIndex<'a> {
             };
         }
         if let Some((at, module)) = self.unloaded(address) {
-            let name = module.path.rsplit(['\\', '/']).next().unwrap_or("");
+            let name = module.name();
             return CodePlace {
                 module: Some(Module::Unloaded(at)),
                 name: format!("{name} (unloaded)"),

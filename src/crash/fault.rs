@@ -166,7 +166,7 @@ pub(super) fn explain(
     let mut out = vec![sentence(codes, fault, access)];
     if let Some(module) = fault.unloaded.and_then(|at| codes.dump.unloaded_modules.get(at as usize))
     {
-        let name = module.path.rsplit(['\\', '/']).next().unwrap_or("");
+        let name = module.name();
         let offset = address.wrapping_sub(module.base);
         out.push(format!("{name} was there (+{offset:#x}) until it was unloaded"));
     }

@@ -39,7 +39,7 @@ pub struct Module {
 impl Module {
     /// The part of the path after the last `\` or `/`.
     pub fn name(&self) -> &str {
-        self.path.rsplit(['\\', '/']).next().unwrap_or("")
+        file_name(&self.path)
     }
 }
 
@@ -70,6 +70,17 @@ pub struct UnloadedModule {
     pub timestamp: u32,
     /// File name as the dump has it; empty when it could not be read.
     pub path: String,
+}
+
+impl UnloadedModule {
+    /// The part of the path after the last `\` or `/`.
+    pub fn name(&self) -> &str {
+        file_name(&self.path)
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit(['\\', '/']).next().unwrap_or("")
 }
 
 /// A dynamic function table: code made at run time (JIT) on x64.

@@ -99,7 +99,7 @@ pub(super) fn find(dump: &Dump<'_>, images: &[Image]) -> Modules {
         });
     }
     for image in images.iter().filter(|image| image.module.is_none() && !image.path.is_empty()) {
-        let name = image.path.rsplit(['\\', '/']).next().unwrap_or("");
+        let name = image.name();
         add(&mut modules, name, image.range, |range| {
             Some(RuntimeModule {
                 family: family(name)?,
