@@ -128,6 +128,14 @@ impl Sweep<'_, '_> {
     /// decide.
     #[inline]
     pub(crate) fn next_plain_record(&mut self) -> Option<RawRegion> {
+        let raw = self.plain_record()?;
+        self.pass(&raw);
+        Some(raw)
+    }
+
+    /// What [`next_plain_record`](Self::next_plain_record) would give.
+    #[inline]
+    pub(crate) fn plain_record(&self) -> Option<RawRegion> {
         if self.region.is_some() || !self.active.is_empty() {
             return None;
         }
@@ -136,15 +144,20 @@ impl Sweep<'_, '_> {
         if end > self.next_start || end == 0 {
             return None;
         }
+        if raw.is_free() && raw.base == self.free_end {
+            return None;
+        }
+        Some(raw)
+    }
+
+    /// Passes over what [`plain_record`](Self::plain_record) gave.
+    #[inline]
+    pub(crate) fn pass(&mut self, raw: &RawRegion) {
         if raw.is_free() {
-            if raw.base == self.free_end {
-                return None;
-            }
-            self.free_end = end;
+            self.free_end = raw.base.wrapping_add(raw.size);
             self.unusable = granule_after(raw.base);
         }
-        self.regions.skip_record(&raw);
-        Some(raw)
+        self.regions.skip_record(raw);
     }
 
     /// Whether no claim touches a range that begins where the sweep is.
