@@ -5,7 +5,7 @@ mod records;
 pub mod strip;
 
 use crate::addr::AddressRange;
-use crate::classify::{Piece, sweep};
+use crate::classify::{Piece, sweep_kinds};
 use crate::dump::{CapturedRange, Dump, PointerWidth};
 use crate::evidence::{Claim, RegionKind};
 use crate::map::{MapSource, MemoryType, Origin, Protection, RegionMap, State};
@@ -103,7 +103,7 @@ impl Totals {
     /// Sums up the map under these claims.
     pub fn of(dump: &Dump<'_>, map: &RegionMap<'_>, claims: &[Claim]) -> Totals {
         let mut fold = Fold::new(map, dump.captured.ranges());
-        let mut sweep = sweep(map, claims);
+        let mut sweep = sweep_kinds(map, claims);
         loop {
             sweep.plain_records(|record| fold.add_record(record));
             let Some(piece) = sweep.next() else { break };
@@ -502,7 +502,7 @@ mod tests {
             let claims = random_claims(&mut random);
             let by_records = Totals::of(&dump, &map, &claims);
             let mut fold = Fold::new(&map, dump.captured.ranges());
-            sweep(&map, &claims).for_each(|piece| fold.add(&piece));
+            crate::classify::sweep(&map, &claims).for_each(|piece| fold.add(&piece));
             let by_pieces = fold.finish();
             assert_eq!(by_records.kinds, by_pieces.kinds);
             assert_eq!(by_records.total, by_pieces.total);
