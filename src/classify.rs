@@ -344,14 +344,13 @@ impl Key {
     }
 }
 
-const KINDS: usize = RegionKind::ALL.len();
 /// The bucket of claims without a kind.
-const REMARKS: usize = KINDS;
+const REMARKS: usize = RegionKind::COUNT;
 
 /// The claims that cover the byte the sweep is at, by kind.
 #[derive(Debug, Default)]
 struct Active {
-    buckets: [BTreeSet<Key>; KINDS + 1],
+    buckets: [BTreeSet<Key>; RegionKind::COUNT + 1],
     ends: BinaryHeap<Reverse<(u64, u32)>>,
 }
 

@@ -45,7 +45,8 @@ pub use rules::{RuleView, RulesReport};
 pub use stacks::{StackSums, StackView, StacksReport};
 pub use streams::{MissingView, StreamView, StreamsReport};
 pub use summary::{
-    AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView,
+    AuditView, CountersView, FindingView, FreeView, RowView, SetAsideView, SummaryReport,
+    SummaryView,
 };
 
 use std::borrow::Cow;

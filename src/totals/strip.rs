@@ -4,7 +4,7 @@
 use crate::evidence::RegionKind;
 use crate::map::State;
 
-const KINDS: usize = RegionKind::ALL.len();
+const KINDS: usize = RegionKind::COUNT;
 const CELLS: usize = 512;
 /// The first size of a cell: one page.
 const PAGE: u64 = 4096;

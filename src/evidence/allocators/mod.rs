@@ -6,6 +6,7 @@
 //! the program itself reserves memory of that size in that way, so there is
 //! none without a module, and common sizes must come in numbers.
 
+mod giant;
 mod go;
 mod mozjemalloc;
 mod rules;
@@ -37,6 +38,10 @@ static MIMALLOC: Family = Family {
     modules: &["mimalloc.dll", "mimalloc-override.dll", "mimalloc-redirect.dll"],
     symbols: &["mimalloc.pdb", "mimalloc-override.pdb"],
 };
+static SANITIZER: Family = Family {
+    modules: &["clang_rt.asan_dynamic-x86_64.dll", "clang_rt.asan_dbg_dynamic-x86_64.dll"],
+    symbols: &[],
+};
 static JEMALLOC: Family = Family { modules: &["jemalloc.dll"], symbols: &["jemalloc.pdb"] };
 
 /// The file names of modules and of their PDBs.
@@ -62,6 +67,8 @@ struct Present {
     mozilla: bool,
     chromium: bool,
     go: bool,
+    java: bool,
+    sanitizer: bool,
 }
 
 pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Evidence) {
@@ -74,8 +81,11 @@ pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Eviden
         mozilla: names.have(&MOZILLA),
         chromium: names.have(&CHROMIUM),
         go: go::is_program(&evidence.images),
+        java: names.have(&JAVA),
+        sanitizer: names.have(&SANITIZER),
     };
-    if rules.is_empty() && !present.mozilla && !present.chromium && !present.go {
+    let Present { mozilla, chromium, go, java, sanitizer } = present;
+    if rules.is_empty() && !mozilla && !chromium && !go && !java && !sanitizer {
         return;
     }
     let shapes = private_shapes(map);
@@ -90,6 +100,12 @@ pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Eviden
     }
     if present.go {
         evidence.claims.extend(go::claims(&shapes));
+    }
+    if present.java {
+        evidence.claims.extend(giant::java(&shapes));
+    }
+    if present.sanitizer {
+        evidence.claims.extend(giant::shadow(&shapes));
     }
 }
 

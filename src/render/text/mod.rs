@@ -28,7 +28,7 @@ pub use reports::{heaps, images, stacks};
 pub use rules::{rules, table as rules_table};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
-pub(crate) use summary::{audit_line, head_lines, summary_table};
+pub(crate) use summary::{audit_line, explained_line, head_lines, set_aside_table, summary_table};
 pub use tables::{
     ImageRows, heaps as heaps_table, images as images_table, managed as managed_table,
     stacks as stacks_table,
