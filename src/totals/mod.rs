@@ -2,16 +2,17 @@
 //! self-audit, folded in one sweep. Nothing is stored per region.
 
 pub mod aside;
+mod records;
 pub mod strip;
 
 use crate::addr::AddressRange;
-use crate::classify::{Piece, granule_after, sweep};
-use crate::dump::{CapturedRange, Dump, PointerWidth, RawRegion};
-use crate::evidence::{Claim, RegionKind, SANITIZER_SHADOW, Use};
+use crate::classify::{Piece, sweep};
+use crate::dump::{CapturedRange, Dump, PointerWidth};
+use crate::evidence::{Claim, RegionKind};
 use crate::explained::{Explained, is_committed_private};
-use crate::map::{MapSource, MemoryType, Origin, Protection, RegionMap, State};
-use aside::{GIANT, Reserve, SetAside};
-use strip::{Scale, Strip};
+use crate::map::{MapSource, MemoryType, Origin, RegionMap, State};
+use aside::{Aside, SetAside};
+use strip::Strip;
 
 /// Free blocks smaller than this are too small for jemalloc and the JavaScript
 /// allocator. Source: Mozilla's `tiny_block_size`.
@@ -63,6 +64,23 @@ impl Shares {
     /// All of them.
     pub fn sum(&self) -> u64 {
         self.structure.saturating_add(self.heuristic).saturating_add(self.unexplained)
+    }
+
+    fn add(&mut self, explained: Explained, bytes: u64) {
+        let share = match explained {
+            Explained::Structure => &mut self.structure,
+            Explained::Heuristic => &mut self.heuristic,
+            Explained::Nothing => &mut self.unexplained,
+        };
+        *share = share.wrapping_add(bytes);
+    }
+
+    fn plus(self, other: Shares) -> Shares {
+        Shares {
+            structure: self.structure.saturating_add(other.structure),
+            heuristic: self.heuristic.saturating_add(other.heuristic),
+            unexplained: self.unexplained.saturating_add(other.unexplained),
+        }
     }
 }
 
@@ -133,19 +151,14 @@ impl Totals {
     /// Sums up the map under these claims.
     pub fn of(dump: &Dump<'_>, map: &RegionMap<'_>, claims: &[Claim]) -> Totals {
         let mut fold = Fold::new(map, claims, dump.captured.ranges());
-        let mut pieces = sweep(map, claims);
+        let mut sweep = sweep(map, claims);
         loop {
-            while let Some(record) = pieces.next_plain_record() {
-                fold.add_record(&record);
-            }
-            let Some(piece) = pieces.next() else { break };
+            sweep.plain_records(|record| fold.add_record(record));
+            let Some(piece) = sweep.next() else { break };
             fold.add(&piece);
         }
-        fold.end_allocation();
-        if fold.has_mixed {
-            fold.split_set_aside(sweep(map, claims));
-        }
-        fold.finish()
+        let aside = fold.has_giant(map).then(|| Aside::of(map, claims));
+        fold.finish(aside)
     }
 
     /// The row of a kind, zeros when it has no byte.
@@ -164,16 +177,12 @@ struct Sums {
     captured: u64,
     blocks: u64,
     allocations: u64,
-    /// The largest allocation without what is set aside of giant ones, and
-    /// the largest giant one with it.
     largest: u64,
-    giant: u64,
-    set_aside: u64,
     /// Of the pieces that claims touch.
     shares: Shares,
 }
 
-const KINDS: usize = RegionKind::COUNT;
+const KINDS: usize = RegionKind::ALL.len();
 
 /// How many bytes of each kind one region or allocation holds. Nearly all hold
 /// a single kind and never touch the table.
@@ -225,12 +234,7 @@ struct Fold<'m> {
     region: Mix,
     allocation: Mix,
     allocation_base: Option<u64>,
-    reserve: Reserve,
-    set_aside: Vec<SetAside>,
-    /// Whether a giant allocation has several kinds.
-    has_mixed: bool,
-    largest: u64,
-    giant: u64,
+    plain: records::Plain,
     free: Free,
     free_block: Option<AddressRange>,
     raw_block: u64,
@@ -251,11 +255,7 @@ impl<'m> Fold<'m> {
             region: Mix::NONE,
             allocation: Mix::NONE,
             allocation_base: None,
-            reserve: Reserve::new(map.width),
-            set_aside: Vec::new(),
-            has_mixed: false,
-            largest: 0,
-            giant: 0,
+            plain: records::Plain::default(),
             free: Free::default(),
             free_block: None,
             raw_block: 0,
@@ -279,10 +279,9 @@ impl<'m> Fold<'m> {
             self.outside = self.outside.wrapping_add(size.wrapping_sub(inside));
         }
         let captured = self.captured_bytes(piece.range);
-        let without_memory = self.is_without_memory(piece);
-        let explainable = !without_memory && is_committed_private(region, self.source);
+        let explainable = is_committed_private(piece, self.source, self.claims);
         let written = piece.kind == RegionKind::Image && region.protect.is_writable();
-        let private = explainable || written;
+        let private = explainable || (written && region.memory_type != Some(MemoryType::Private));
         if self.strip.shows(region.state) {
             self.strip.add(kind, size);
         }
@@ -317,94 +316,14 @@ impl<'m> Fold<'m> {
         }
         if region.allocation_base.is_some() {
             self.allocation.add(kind, size);
-            let aside = if without_memory { size } else { reserved };
-            self.reserve.bytes = self.reserve.bytes.wrapping_add(aside);
-            if let Some(base) = region.allocation_base.filter(|_| aside > 0) {
-                self.reserve.name(base, aside, piece.winner);
-            }
         }
     }
 
-    /// As [`add`](Self::add), for a record that is one piece by its own state
-    /// and type. Most of a big map is; this is what its cost hangs on.
+    /// Whether captured memory that no earlier piece has given begins at or
+    /// before `last`.
     #[inline]
-    fn add_record(&mut self, record: &RawRegion) {
-        let (base, size) = (record.base, record.size);
-        let range = AddressRange::ordered(base, base.wrapping_add(size).wrapping_sub(1));
-        self.end_region();
-        let captured = self.captured_bytes(range);
-        if record.is_free() {
-            return self.add_free_record(range, captured);
-        }
-        let (image, mapped) = (record.is_image(), record.is_mapped());
-        let view = if mapped { RegionKind::Mapped } else { RegionKind::Private };
-        let kind = if image { RegionKind::Image } else { view };
-        let private = !mapped & (!image | Protection(record.protect).is_writable());
-        let committed = if record.is_committed() { size } else { 0 };
-        if committed > 0 || self.strip.scale == Scale::Linear {
-            self.strip.add(kind.index(), size);
-        }
-        let sums = &mut self.kinds[kind.index()];
-        sums.size = sums.size.wrapping_add(size);
-        sums.captured = sums.captured.wrapping_add(captured);
-        sums.committed = sums.committed.wrapping_add(committed);
-        sums.reserved = sums.reserved.wrapping_add(size - committed);
-        sums.private = sums.private.wrapping_add(if private { committed } else { 0 });
-        sums.blocks += 1;
-        self.end_free_run();
-        if self.allocation_base != Some(record.allocation_base) {
-            self.end_allocation();
-            self.allocation_base = Some(record.allocation_base);
-        }
-        self.allocation.add(kind.index(), size);
-        self.reserve.bytes = self.reserve.bytes.wrapping_add(size - committed);
-    }
-
-    /// A free record that no free run goes before: its head is unusable up to
-    /// the next granule, the rest begins a free block.
-    #[inline]
-    fn add_free_record(&mut self, range: AddressRange, captured: u64) {
-        let (start, size) = (range.start(), range.size());
-        let unusable = (granule_after(start) - start).min(size);
-        if self.strip.scale == Scale::Linear {
-            self.strip.add(RegionKind::Unusable.index(), unusable);
-            self.strip.add(RegionKind::Free.index(), size - unusable);
-        }
-        let sums = &mut self.kinds[RegionKind::Unusable.index()];
-        sums.size = sums.size.wrapping_add(unusable);
-        sums.blocks += u64::from(unusable > 0);
-        sums.largest = sums.largest.max(unusable);
-        let sums = &mut self.kinds[RegionKind::Free.index()];
-        sums.size = sums.size.wrapping_add(size - unusable);
-        sums.captured += captured;
-        self.end_allocation();
-        self.allocation_base = None;
-        self.end_free_run();
-        self.free.raw_size = self.free.raw_size.wrapping_add(size);
-        self.raw_block = size;
-        self.free.raw_largest = self.free.raw_largest.max(size);
-        self.unusable_end = Some(start.wrapping_add(unusable));
-        self.free_block = AddressRange::new(start.wrapping_add(unusable), size - unusable);
-    }
-
-    /// Whether a private mapping of Linux has no memory that counts: without
-    /// access the kernel charges nothing for it, and of a sanitizer's shadow
-    /// nobody knows how much was touched.
-    #[inline]
-    fn is_without_memory(&self, piece: &Piece) -> bool {
-        let region = &piece.region;
-        if self.source != MapSource::LinuxMaps || region.memory_type != Some(MemoryType::Private) {
-            return false;
-        }
-        region.protect == Protection::NO_ACCESS
-            || (region.range.size() >= GIANT
-                && self
-                    .claim(piece.winner)
-                    .is_some_and(|claim| claim.usage == Use::Named(SANITIZER_SHADOW)))
-    }
-
-    fn claim(&self, id: Option<u32>) -> Option<&'m Claim> {
-        self.claims.get(id? as usize)
+    fn has_captured(&self, last: u64) -> bool {
+        self.captured.first().is_some_and(|run| run.range.start() <= last)
     }
 
     /// Captured bytes in a piece. Pieces come in address order, so ranges that
@@ -428,7 +347,6 @@ impl<'m> Fold<'m> {
     fn add_free(&mut self, kind: RegionKind, range: AddressRange) {
         self.end_allocation();
         self.allocation_base = None;
-        self.free.raw_size = self.free.raw_size.saturating_add(range.size());
         self.raw_block = self.raw_block.saturating_add(range.size());
         self.free.raw_largest = self.free.raw_largest.max(self.raw_block);
         if kind == RegionKind::Unusable {
@@ -458,7 +376,6 @@ impl<'m> Fold<'m> {
     fn end_free_block(&mut self) {
         let Some(block) = self.free_block.take() else { return };
         let size = block.size();
-        self.free.size = self.free.size.saturating_add(size);
         self.free.blocks += 1;
         if size > self.free.largest {
             self.free.second = (self.free.largest, self.free.largest_address);
@@ -480,75 +397,48 @@ impl<'m> Fold<'m> {
 
     #[inline]
     fn end_allocation(&mut self) {
-        let mixed = self.allocation.mixed.is_some();
         let Some((kind, bytes)) = self.allocation.take() else { return };
-        let reserved = std::mem::take(&mut self.reserve.bytes);
-        let aside = if reserved < self.reserve.giant { 0 } else { reserved };
-        if aside > 0 {
-            self.set_aside(kind, bytes, aside, mixed);
-        }
         let sums = &mut self.kinds[kind];
         sums.allocations += 1;
-        sums.largest = sums.largest.max(bytes - aside);
-        self.largest = self.largest.max(bytes - aside);
+        sums.largest = sums.largest.max(bytes);
     }
 
-    /// Sets the reserved bytes of a giant allocation aside.
-    #[cold]
-    fn set_aside(&mut self, kind: usize, bytes: u64, aside: u64, mixed: bool) {
-        let base = self.allocation_base.unwrap_or(0);
-        let claim = self.claim(self.reserve.named(base));
-        aside::add(&mut self.set_aside, RegionKind::ALL[kind], claim, (aside, base));
-        let sums = &mut self.kinds[kind];
-        sums.giant = sums.giant.max(bytes);
-        self.giant = self.giant.max(bytes);
-        sums.set_aside = sums.set_aside.wrapping_add(aside);
-        self.has_mixed |= mixed;
+    /// Whether an allocation is large enough for what is set aside.
+    fn has_giant(&mut self, map: &RegionMap<'_>) -> bool {
+        self.end_allocation();
+        let largest = RegionKind::ALL.into_iter().zip(&self.kinds).map(|(kind, sums)| match kind {
+            RegionKind::Free | RegionKind::Unusable => 0,
+            _ => sums.largest,
+        });
+        map.width == PointerWidth::Bits64
+            && map.knows_free()
+            && largest.max().is_some_and(|largest| largest >= aside::GIANT)
     }
 
-    /// Counts what is set aside by kind, once more and piece by piece: for
-    /// giant allocations of several kinds, which few processes have.
-    fn split_set_aside(&mut self, pieces: impl Iterator<Item = Piece>) {
-        self.kinds.iter_mut().for_each(|sums| sums.set_aside = 0);
-        let (mut base, mut run) = (None, [0_u64; KINDS]);
-        for piece in pieces {
-            if piece.region.allocation_base != base {
-                self.end_split(std::mem::replace(&mut run, [0; KINDS]));
-                base = piece.region.allocation_base;
-            }
-            if piece.region.state == State::Reserve || self.is_without_memory(&piece) {
-                run[piece.kind.index()] += piece.range.size();
-            }
-        }
-        self.end_split(run);
-    }
-
-    fn end_split(&mut self, run: [u64; KINDS]) {
-        if run.iter().sum::<u64>() < self.reserve.giant {
-            return;
-        }
-        for (sums, bytes) in self.kinds.iter_mut().zip(run) {
-            sums.set_aside = sums.set_aside.wrapping_add(bytes);
-        }
-    }
-
-    fn finish(mut self) -> Totals {
+    fn finish(mut self, aside: Option<Aside>) -> Totals {
         self.end_region();
         self.end_allocation();
         self.end_free_run();
+        self.plain.add_to(&mut self.kinds);
+        let unusable = self.kinds[RegionKind::Unusable.index()].size;
         let free = &mut self.kinds[RegionKind::Free.index()];
         (free.blocks, free.largest) = (self.free.blocks, self.free.largest);
+        self.free.size = free.size;
+        self.free.raw_size = free.size.wrapping_add(unusable);
         // Records that no claim touches never come to the shares.
         let private = &mut self.kinds[RegionKind::Private.index()];
         let shares = &mut private.shares;
         shares.unexplained = private.private - shares.structure - shares.heuristic;
         let mut kinds = [None; KINDS];
-        let mut total = Sums { largest: self.largest, giant: self.giant, ..Sums::default() };
+        let mut total = Sums::default();
         for (kind, sums) in RegionKind::ALL.into_iter().zip(self.kinds) {
             if sums.size > 0 {
                 kinds[kind.index()] = Some(row(&sums, self.source, Some(kind)));
             }
-            if kind != RegionKind::Free {
+            if kind == RegionKind::Unusable {
+                // Its largest is a block, not an allocation.
+                total = total.plus(&Sums { largest: 0, ..sums });
+            } else if kind != RegionKind::Free {
                 total = total.plus(&sums);
             }
         }
@@ -558,38 +448,23 @@ impl<'m> Fold<'m> {
             _ if self.source == MapSource::Rebuilt => self.audit.accounted,
             range => range.map_or(0, AddressRange::size).saturating_add(self.outside),
         };
-        Totals {
+        let mut totals = Totals {
             kinds,
             total: row(&total, self.source, None),
             free: (self.source != MapSource::Rebuilt).then_some(self.free),
             audit: self.audit,
             strip: self.strip,
-            set_aside: self.set_aside,
-        }
-    }
-}
-
-impl Shares {
-    fn add(&mut self, explained: Explained, bytes: u64) {
-        let share = match explained {
-            Explained::Structure => &mut self.structure,
-            Explained::Heuristic => &mut self.heuristic,
-            Explained::Nothing => &mut self.unexplained,
+            set_aside: Vec::new(),
         };
-        *share = share.wrapping_add(bytes);
-    }
-
-    fn plus(self, other: Shares) -> Shares {
-        Shares {
-            structure: self.structure.saturating_add(other.structure),
-            heuristic: self.heuristic.saturating_add(other.heuristic),
-            unexplained: self.unexplained.saturating_add(other.unexplained),
+        if let Some(aside) = aside {
+            aside.put(&mut totals);
         }
+        totals
     }
 }
 
 impl Sums {
-    /// The sums of both; the largest stay those of `self`.
+    /// The sums of both, and the largest of either.
     fn plus(self, other: &Sums) -> Sums {
         Sums {
             size: self.size.saturating_add(other.size),
@@ -599,9 +474,7 @@ impl Sums {
             captured: self.captured.saturating_add(other.captured),
             blocks: self.blocks + other.blocks,
             allocations: self.allocations + other.allocations,
-            largest: self.largest,
-            giant: self.giant,
-            set_aside: self.set_aside.saturating_add(other.set_aside),
+            largest: self.largest.max(other.largest),
             shares: self.shares.plus(other.shares),
         }
     }
@@ -622,9 +495,9 @@ fn row(sums: &Sums, source: MapSource, kind: Option<RegionKind>) -> Row {
         captured: sums.captured,
         blocks: sums.blocks,
         allocations: known.then_some(sums.allocations),
-        largest: known.then_some(sums.largest.max(sums.giant)),
+        largest: known.then_some(sums.largest),
         shares: known.then_some(sums.shares),
-        set_aside: sums.set_aside,
+        set_aside: 0,
         largest_kept: known.then_some(sums.largest),
     }
 }
@@ -698,12 +571,11 @@ mod tests {
             let by_records = Totals::of(&dump, &map, &claims);
             let mut fold = Fold::new(&map, &claims, dump.captured.ranges());
             sweep(&map, &claims).for_each(|piece| fold.add(&piece));
-            let by_pieces = fold.finish();
+            let by_pieces = fold.finish(None);
             assert_eq!(by_records.kinds, by_pieces.kinds);
             assert_eq!(by_records.total, by_pieces.total);
             assert_eq!(by_records.free, by_pieces.free);
             assert_eq!(by_records.audit, by_pieces.audit);
-            assert_eq!(by_records.set_aside, by_pieces.set_aside);
             assert_eq!(by_records.strip.kinds(80), by_pieces.strip.kinds(80));
             assert_eq!(by_records.audit.range_size, by_records.audit.accounted);
         }
