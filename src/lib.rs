@@ -60,5 +60,6 @@ pub mod size;
 pub mod source;
 pub mod synth;
 pub mod totals;
+pub mod unexplained;
 
 pub use analysis::{Analysis, analyze, analyze_with};

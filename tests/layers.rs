@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["render"],
     &["report"],
-    &["batch", "compare", "fits", "policy"],
+    &["batch", "compare", "fits", "policy", "unexplained"],
     &["owner"],
     &["analysis"],
     &["rules"],
