@@ -5,6 +5,7 @@
 mod check;
 mod completions;
 mod crash;
+mod diff;
 mod dump_files;
 mod explain;
 mod fits;
@@ -113,6 +114,8 @@ enum Command {
     Heaps(heaps::Heaps),
     /// Would an allocation have fitted, and what splits the free memory
     Fits(fits::Fits),
+    /// What grew between dumps of one process, or of two runs of a program
+    Diff(diff::Diff),
     /// What the file holds, what it lacks, and how to capture that
     Streams(streams::Streams),
     /// Budgets on figures and rules over many dumps, for CI
@@ -172,6 +175,7 @@ fn run(cli: &Cli) -> Done {
             Command::Images(args) => images::run(args, options),
             Command::Heaps(args) => heaps::run(args, options),
             Command::Fits(args) => fits::run(args, options),
+            Command::Diff(args) => diff::run(args, options),
             Command::Streams(args) => streams::run(args, options),
             Command::Check(args) => check::run(args, options),
             Command::Rules(args) => rules::run(args, options),

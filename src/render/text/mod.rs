@@ -2,6 +2,7 @@
 
 mod check;
 mod crash;
+mod diff;
 mod explain;
 mod fits;
 mod regions;
@@ -16,6 +17,12 @@ pub(crate) use check::{check_line, check_text};
 pub use crash::crash;
 pub(crate) use crash::{
     facts as crash_facts, frames as crash_frames, frames_note, no_crash, title as crash_title,
+};
+pub use diff::{DiffTables, diff};
+pub(crate) use diff::{
+    audit_line as diff_audit, head_lines as diff_head, image_table as diff_images,
+    kind_table as diff_kinds, owner_table as diff_owners, region_table as diff_regions,
+    region_title as diff_region_title,
 };
 pub use explain::explain;
 pub use fits::fits;
