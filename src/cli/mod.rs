@@ -14,6 +14,7 @@ mod input;
 mod man;
 mod output;
 mod regions;
+mod report;
 mod rules;
 mod schema;
 mod stacks;
@@ -113,6 +114,8 @@ enum Command {
     Heaps(heaps::Heaps),
     /// Would an allocation have fitted, and what splits the free memory
     Fits(fits::Fits),
+    /// One self-contained page to look at: the map, its tables, the crash
+    Report(report::Report),
     /// What the file holds, what it lacks, and how to capture that
     Streams(streams::Streams),
     /// Budgets on figures and rules over many dumps, for CI
@@ -172,6 +175,7 @@ fn run(cli: &Cli) -> Done {
             Command::Images(args) => images::run(args, options),
             Command::Heaps(args) => heaps::run(args, options),
             Command::Fits(args) => fits::run(args, options),
+            Command::Report(args) => report::run(args, options),
             Command::Streams(args) => streams::run(args, options),
             Command::Check(args) => check::run(args, options),
             Command::Rules(args) => rules::run(args, options),

@@ -16,6 +16,7 @@ mod fits;
 mod heaps;
 mod images;
 mod managed;
+mod page;
 pub mod redact;
 mod regions;
 mod rules;
@@ -38,6 +39,7 @@ pub use fits::{FenceOwnerView, FenceView, FencesView, FitsReport, FitsView, Requ
 pub use heaps::{Entries, HeapView, HeapsQuery, HeapsReport, PartView, Sizes};
 pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
 pub use managed::{GenerationView, InManaged, RuntimeView};
+pub use page::PageReport;
 pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
 pub use rules::{RuleView, RulesReport};
 pub use stacks::{StackView, StacksReport};

@@ -28,7 +28,9 @@ pub use reports::{heaps, images, stacks};
 pub use rules::{rules, table as rules_table};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
-pub(crate) use summary::{audit_line, head_lines, summary_table};
+pub(crate) use summary::{
+    audit_line, head_lines, private_line, strip_title, summary_table, system,
+};
 pub use tables::{
     ImageRows, heaps as heaps_table, images as images_table, managed as managed_table,
     stacks as stacks_table,

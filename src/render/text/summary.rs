@@ -86,7 +86,7 @@ pub(crate) fn head_lines(dump: &DumpView<'_>) -> Vec<String> {
 
 /// `Windows 10.0.19043`, `Linux 6.1.0-13`: of a kernel's description the
 /// release only.
-fn system(dump: &DumpView<'_>) -> String {
+pub(crate) fn system(dump: &DumpView<'_>) -> String {
     let title = platform_title(dump.platform);
     let version = dump.os_version.as_deref().unwrap_or("");
     let version = version.strip_prefix(title).unwrap_or(version).trim_start();
@@ -140,19 +140,7 @@ fn strip(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
     if cells.is_empty() {
         return;
     }
-    let title = match (report.summary.range, report.strip.scale) {
-        (Some(range), StripScale::Linear) => format!(
-            "Address space {:#x}-{:#x} ({})",
-            range.base.address,
-            range.end.address,
-            human(range.size)
-        ),
-        (_, _) if report.dump.map_source == "rebuilt" => {
-            format!("Known memory in address order ({})", human(report.strip.bytes()))
-        }
-        _ => format!("Committed memory in address order ({})", human(report.strip.bytes())),
-    };
-    let _ = writeln!(out, "{}", paint.paint(BOLD, &title));
+    let _ = writeln!(out, "{}", paint.paint(BOLD, &strip_title(report)));
     out.push('[');
     for run in cells.chunk_by(|a, b| a == b) {
         let letters: String = run.iter().map(|kind| paint::letter(*kind)).collect();
@@ -170,6 +158,22 @@ fn strip(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
         let _ = writeln!(out, "{}", paint.paint(DIM, &line));
     }
     out.push('\n');
+}
+
+/// What the strip shows.
+pub(crate) fn strip_title(report: &SummaryReport<'_>) -> String {
+    match (report.summary.range, report.strip.scale) {
+        (Some(range), StripScale::Linear) => format!(
+            "Address space {:#x}-{:#x} ({})",
+            range.base.address,
+            range.end.address,
+            human(range.size)
+        ),
+        (_, _) if report.dump.map_source == "rebuilt" => {
+            format!("Known memory in address order ({})", human(report.strip.bytes()))
+        }
+        _ => format!("Committed memory in address order ({})", human(report.strip.bytes())),
+    }
 }
 
 /// VMMap's table: the most exact scale of sizes that fits, closer columns
@@ -263,7 +267,7 @@ pub(crate) fn audit_line(report: &SummaryReport<'_>) -> String {
 }
 
 /// The map's private bytes beside the process' own counter.
-fn private_line(report: &SummaryReport<'_>) -> Option<String> {
+pub(crate) fn private_line(report: &SummaryReport<'_>) -> Option<String> {
     let counter = report.counters.process?.private;
     let private = report.summary.total.private?;
     Some(format!("private bytes {} vs {} by the VM counters", size(private), size(counter)))

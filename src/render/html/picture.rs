@@ -1,0 +1,66 @@
+//! Colours and letters of kinds, and the address space as a still picture.
+
+use std::fmt::Write as _;
+
+use anstyle::RgbColor;
+
+use super::esc;
+use crate::evidence::RegionKind;
+use crate::render::paint::{colour, letter};
+use crate::render::text::strip_title;
+use crate::report::SummaryReport;
+
+/// Cells of the picture.
+const CELLS: usize = 240;
+
+/// A kind's colour in CSS and SVG.
+pub(super) fn ink(kind: RegionKind) -> String {
+    let RgbColor(red, green, blue) = colour(kind);
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+/// A square with the colour and the letter of a kind.
+pub(super) fn swatch(kind: RegionKind) -> String {
+    format!(
+        "<svg class=\"swatch\" width=\"18\" height=\"18\" aria-hidden=\"true\"><rect x=\"0.5\" \
+         y=\"0.5\" width=\"17\" height=\"17\" rx=\"3\" fill=\"{}\" stroke=\"#0008\"/><text x=\"9\" \
+         y=\"13\" text-anchor=\"middle\" fill=\"#000\" font-size=\"11\">{}</text></svg>",
+        ink(kind),
+        letter(kind)
+    )
+}
+
+/// The address space, for print and for readers without script.
+pub(super) fn still(report: &SummaryReport<'_>, out: &mut String) {
+    let cells = report.strip.kinds(CELLS);
+    if cells.is_empty() {
+        return;
+    }
+    let title = strip_title(report);
+    let title = esc(&title);
+    let width = 100.0 / cells.len() as f64;
+    let _ = write!(
+        out,
+        "<section class=\"still\" aria-label=\"Address space\">\n<h2>{title}</h2>\n<svg role=\"img\" \
+         aria-label=\"{title}\" width=\"100%\" height=\"48\">"
+    );
+    let mut at = 0_usize;
+    for run in cells.chunk_by(|a, b| a == b) {
+        let Some(kind) = run.first() else { continue };
+        let _ = write!(
+            out,
+            "<rect x=\"{:.3}%\" y=\"0\" width=\"{:.3}%\" height=\"48\" fill=\"{}\" stroke=\"#0003\">\
+             <title>{}</title></rect>",
+            at as f64 * width,
+            run.len() as f64 * width,
+            ink(*kind),
+            kind.title()
+        );
+        at += run.len();
+    }
+    out.push_str("</svg>\n<p class=\"legend\">");
+    for kind in RegionKind::ALL.into_iter().filter(|kind| cells.contains(kind)) {
+        let _ = write!(out, "<span>{}{}</span> ", swatch(kind), kind.title());
+    }
+    out.push_str("</p>\n</section>\n");
+}
