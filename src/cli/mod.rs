@@ -69,6 +69,8 @@ enum Format {
     Jsonl,
     Csv,
     Markdown,
+    /// One page: `report` only
+    Html,
     /// Annotations of a GitHub workflow: `check` only
     Github,
     /// SARIF 2.1.0: `check` only

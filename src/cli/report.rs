@@ -1,5 +1,6 @@
 //! `report`: one page to look at, complete in itself.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -18,7 +19,13 @@ pub(super) struct Report {
 
 pub(super) fn run(args: &Report, options: &Options) -> Done {
     // HTML is the only format; `text` is what all commands have by default.
-    supported("report", options.format, &[Format::Text])?;
+    if options.format != Format::Text {
+        supported("report", options.format, &[Format::Html])?;
+    }
+    if options.output.is_none() && io::stdout().is_terminal() {
+        let message = "report: a page is not for a terminal; give it a file: -o crash.html";
+        return Err(Failure::Message(message.into()));
+    }
     let source = input::open(&args.dump)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let input = input::input(&analysis, &args.dump, options);

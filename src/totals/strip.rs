@@ -38,7 +38,7 @@ impl Strip {
 
     /// Whether memory of this state has a place in the strip.
     #[inline]
-    pub(super) fn shows(&self, state: State) -> bool {
+    pub fn shows(&self, state: State) -> bool {
         self.scale == Scale::Linear || !matches!(state, State::Free | State::Reserve)
     }
 

@@ -38,29 +38,40 @@ pub(super) fn still(report: &SummaryReport<'_>, out: &mut String) {
     }
     let title = strip_title(report);
     let title = esc(&title);
-    let width = 100.0 / cells.len() as f64;
     let _ = write!(
         out,
         "<section class=\"still\" aria-label=\"Address space\">\n<h2>{title}</h2>\n<svg role=\"img\" \
-         aria-label=\"{title}\" width=\"100%\" height=\"48\">"
+         aria-label=\"{title}\" width=\"100%\" height=\"48\" viewBox=\"0 0 {} 1\" \
+         preserveAspectRatio=\"none\">",
+        cells.len()
     );
-    let mut at = 0_usize;
-    for run in cells.chunk_by(|a, b| a == b) {
-        let Some(kind) = run.first() else { continue };
+    let shown: Vec<RegionKind> =
+        RegionKind::ALL.into_iter().filter(|kind| cells.contains(kind)).collect();
+    for kind in &shown {
         let _ = write!(
             out,
-            "<rect x=\"{:.3}%\" y=\"0\" width=\"{:.3}%\" height=\"48\" fill=\"{}\" stroke=\"#0003\">\
-             <title>{}</title></rect>",
-            at as f64 * width,
-            run.len() as f64 * width,
+            "<path fill=\"{}\" d=\"{}\"><title>{}</title></path>",
             ink(*kind),
+            runs(&cells, *kind),
             kind.title()
         );
-        at += run.len();
     }
     out.push_str("</svg>\n<p class=\"legend\">");
-    for kind in RegionKind::ALL.into_iter().filter(|kind| cells.contains(kind)) {
+    for kind in shown {
         let _ = write!(out, "<span>{}{}</span> ", swatch(kind), kind.title());
     }
     out.push_str("</p>\n</section>\n");
+}
+
+/// The cells of a kind as boxes of a path, one high.
+fn runs(cells: &[RegionKind], kind: RegionKind) -> String {
+    let (mut out, mut at) = (String::new(), 0);
+    for run in cells.chunk_by(|a, b| a == b) {
+        let long = run.len();
+        if run.first() == Some(&kind) {
+            let _ = write!(out, "M{at} 0h{long}v1h-{long}z");
+        }
+        at += long;
+    }
+    out
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::esc;
 use super::picture::{ink, swatch};
 use crate::evidence::RegionKind;
-use crate::render::number::{grouped, size};
+use crate::render::number::{count, grouped, size};
 use crate::render::paint::letter;
 use crate::render::text::private_line;
 use crate::report::{RowView, SummaryReport};
@@ -112,11 +112,11 @@ pub(super) fn table(report: &SummaryReport<'_>, out: &mut String) {
     if let Some(free) = &report.summary.free {
         let _ = write!(
             out,
-            "<p class=\"fine\">Free: <data value=\"{}\">{}</data> in {} blocks, the largest \
+            "<p class=\"fine\">Free: <data value=\"{}\">{}</data> in {}, the largest \
              <data value=\"{}\">{}</data> at <code>{}</code>{}.</p>\n",
             free.size,
             size(free.size),
-            grouped(free.blocks),
+            count(free.blocks, "block"),
             free.largest,
             size(free.largest),
             free.largest_address,

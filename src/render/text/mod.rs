@@ -4,6 +4,7 @@ mod check;
 mod crash;
 mod explain;
 mod fits;
+mod map;
 mod regions;
 mod reports;
 mod rules;
@@ -20,6 +21,7 @@ pub(crate) use crash::{
 pub use explain::explain;
 pub use fits::fits;
 pub(crate) use fits::{answer_lines as fits_lines, fence_table, owner_table};
+pub use map::map;
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
     table as regions_table,

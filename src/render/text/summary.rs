@@ -1,5 +1,6 @@
 //! The first screen: what took the address space, and what to conclude.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::{join_parts, labelled};
@@ -141,23 +142,33 @@ fn strip(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
         return;
     }
     let _ = writeln!(out, "{}", paint.paint(BOLD, &strip_title(report)));
-    out.push('[');
-    for run in cells.chunk_by(|a, b| a == b) {
-        let letters: String = run.iter().map(|kind| paint::letter(*kind)).collect();
-        match run.first() {
-            Some(kind) => out.push_str(&paint.paint(paint::kind(*kind), &letters)),
-            None => out.push_str(&letters),
-        }
-    }
-    out.push_str("]\n");
-    let shown = RegionKind::ALL.into_iter().filter(|kind| cells.contains(kind));
-    let legend: Vec<String> = shown
-        .map(|kind| format!("{} {}", paint::letter(kind), kind.title().to_lowercase()))
-        .collect();
-    for line in sanitize::wrap(&legend.join("  "), WIDTH) {
-        let _ = writeln!(out, "{}", paint.paint(DIM, &line));
-    }
+    let _ = writeln!(out, "[{}]", cells_text(&cells, paint));
+    out.push_str(&legend(&cells, WIDTH, paint));
     out.push('\n');
+}
+
+/// A cell a letter, coloured.
+pub(super) fn cells_text(cells: &[RegionKind], paint: Paint) -> String {
+    let runs = cells.chunk_by(|a, b| a == b);
+    runs.filter_map(|run| {
+        let kind = *run.first()?;
+        let letters = paint::letter(kind).to_string().repeat(run.len());
+        Some(paint.paint(paint::kind(kind), &letters))
+    })
+    .collect()
+}
+
+/// What the letters mean, in lines of at most `width`.
+pub(super) fn legend(cells: &[RegionKind], width: usize, paint: Paint) -> String {
+    let shown = RegionKind::ALL.into_iter().filter(|kind| cells.contains(kind));
+    let words: Vec<String> = shown
+        .map(|kind| format!("{}\u{a0}{}", paint::letter(kind), kind.title().to_lowercase()))
+        .collect();
+    // A letter and its word stay on one line.
+    let words = words.join("  ");
+    let lines = sanitize::wrap(&words, width);
+    let line = |line: &Cow<'_, str>| paint.paint(DIM, &line.replace('\u{a0}', " ")) + "\n";
+    lines.iter().map(line).collect()
 }
 
 /// What the strip shows.

@@ -5,7 +5,7 @@ const ROW = 24;
 // scroll bar is more than a row.
 const FAR = 6000000;
 
-const regions = { rows: new Int32Array(0), expanded: new Set(), cursor: 0, pool: [], first: -1 };
+const regions = { rows: new Int32Array(0), expanded: new Set(), cursor: 0, pool: [], own: false };
 
 const COLUMNS = [
   ["address", "Address", ""], ["kind", "Type", ""], ["size", "Size", "num"],
@@ -68,7 +68,6 @@ function buildRegions(panel) {
   });
   new ResizeObserver(() => {
     fillPool();
-    regions.first = -1;
     drawRows();
   }).observe(regions.grid);
   watch((what) => {
@@ -189,7 +188,6 @@ function flatten() {
     else regions.heads[n].removeAttribute("aria-sort");
   });
   fillPool();
-  regions.first = -1;
   drawRows();
 }
 
@@ -329,7 +327,8 @@ function toRow(index) {
 
 // The row of the selection, if the filter shows it.
 function follow() {
-  if (!regions.grid || state.at < 0) return drawRows();
+  // A selection made here leaves the cursor where it is.
+  if (!regions.grid || state.at < 0 || regions.own) return drawRows();
   const g = model.of[state.at];
   const wanted = regions.expanded.has(g) ? state.at : ~g;
   let index = regions.rows.indexOf(wanted);
@@ -341,7 +340,9 @@ function follow() {
 function selectRow(index) {
   const row = regions.rows[index];
   if (row === undefined) return;
+  regions.own = true;
   selectPiece(row < 0 ? model.first[~row] : row);
+  regions.own = false;
   reveal();
 }
 
