@@ -184,7 +184,7 @@ fn images(analysis: &Analysis<'_>) -> Vec<LoadedImage> {
                 base: image.range.start(),
                 size: image.range.size(),
                 build: module.map(|module| match &module.debug_id {
-                    Some(id) => id.clone(),
+                    Some(id) => id.to_string(),
                     None => format!("{:08x}{:x}", module.timestamp, module.size),
                 }),
             }
