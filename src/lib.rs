@@ -47,6 +47,7 @@ pub mod diff;
 pub mod dump;
 pub mod error;
 pub mod evidence;
+pub mod explained;
 pub mod fits;
 pub mod issue;
 pub mod limits;
@@ -60,5 +61,6 @@ pub mod size;
 pub mod source;
 pub mod synth;
 pub mod totals;
+pub mod unexplained;
 
 pub use analysis::{Analysis, analyze, analyze_with};

@@ -55,7 +55,7 @@ fn pieces(analysis: &Analysis<'_>, owners: &Owners<'_>) -> HashMap<u32, Vec<Piec
     let mut sweep = analysis.pieces();
     let next = || {
         // Records that no claim touches belong to no image that is known.
-        while sweep.next_plain_record().is_some() {}
+        sweep.plain_records(|_| {});
         sweep.next()
     };
     for piece in std::iter::from_fn(next).filter(|piece| piece.winner.is_some()) {

@@ -153,12 +153,7 @@ impl Pieces for Sweep<'_, '_> {
     /// Records that no claim touches, nearly all of a large map: compared as
     /// they stand in the files, no piece is made of them.
     fn skip_equal(&mut self, other: &mut Self) {
-        while let (Some(a), Some(b)) = (self.plain_record(), other.plain_record())
-            && a == b
-        {
-            self.pass(&a);
-            other.pass(&b);
-        }
+        self.plain_records_while(|record| other.take_equal(record));
     }
 }
 

@@ -123,9 +123,7 @@ impl Snapshot {
         let mut fold = Fold::default();
         let mut sweep = analysis.pieces();
         loop {
-            while let Some(record) = sweep.next_plain_record() {
-                fold.add_record(&record);
-            }
+            sweep.plain_records(|record| fold.add_record(record));
             let Some(piece) = sweep.next() else { break };
             fold.add(&piece, owners);
         }
@@ -188,7 +186,7 @@ fn images(analysis: &Analysis<'_>) -> Vec<LoadedImage> {
     let mut images: Vec<LoadedImage> = images
         .map(|image| {
             let module = image.module.and_then(|at| modules.get(at as usize));
-            let id = module.and_then(|module| module.debug_id.clone());
+            let id = module.and_then(|module| module.debug_id.as_ref()).map(|id| id.to_string());
             let stamp = module.map_or((0, 0), |module| (module.timestamp, module.size));
             LoadedImage {
                 name: image_name(platform, image.name()),

@@ -5,6 +5,7 @@ mod crash;
 mod diff;
 mod explain;
 mod fits;
+mod map;
 mod regions;
 mod reports;
 mod rules;
@@ -27,6 +28,7 @@ pub(crate) use diff::{
 pub use explain::explain;
 pub use fits::fits;
 pub(crate) use fits::{answer_lines as fits_lines, fence_table, owner_table};
+pub use map::map;
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
     table as regions_table,
@@ -35,7 +37,10 @@ pub use reports::{heaps, images, stacks};
 pub use rules::{rules, table as rules_table};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
-pub(crate) use summary::{audit_line, head_lines, summary_table};
+pub(crate) use summary::{
+    audit_line, explained_line, head_lines, private_line, set_aside_table, strip_title,
+    summary_table, system,
+};
 pub use tables::{
     ImageRows, heaps as heaps_table, images as images_table, managed as managed_table,
     stacks as stacks_table,
