@@ -41,12 +41,14 @@
 
 pub mod addr;
 pub mod analysis;
+pub mod batch;
 pub mod classify;
 pub mod crash;
 pub mod dump;
 pub mod error;
 pub mod evidence;
 pub mod fits;
+pub mod inputs;
 pub mod issue;
 pub mod limits;
 pub mod map;

@@ -26,6 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["evidence"],
     &["map"],
     &["dump"],
+    &["inputs"],
     &["source"],
     &["limits", "issue", "error", "addr", "size"],
 ];
@@ -145,7 +146,7 @@ fn direction_broken(top: &str, scope: &[String], path: &[String]) -> Option<Stri
     }
     let order = "a module may use only those to its right: main -> cli -> render -> report -> \
                  {batch, compare, fits, policy} -> owner -> analysis -> rules -> classify -> evidence -> map -> \
-                 dump -> source -> {limits, issue, error, addr}";
+                 dump -> inputs -> source -> {limits, issue, error, addr}";
     if top == SYNTH {
         return Some(format!("`{shown}`: synth depends on nothing"));
     }

@@ -15,6 +15,7 @@ mod man;
 mod output;
 mod regions;
 mod rules;
+mod scan;
 mod schema;
 mod stacks;
 mod streams;
@@ -54,8 +55,9 @@ struct Options {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
     /// How much memory content is read
-    #[arg(long, global = true, value_name = "DEPTH", default_value = "headers")]
-    depth: Depth,
+    /// [default: headers; scan: streams]
+    #[arg(long, global = true, value_name = "DEPTH", hide_possible_values = false)]
+    depth: Option<Depth>,
     /// Hides user names, hosts and shares in paths
     #[arg(long, global = true)]
     redact: bool,
@@ -117,6 +119,8 @@ enum Command {
     Streams(streams::Streams),
     /// Budgets on figures and rules over many dumps, for CI
     Check(Box<check::Check>),
+    /// Many dumps, one row each
+    Scan(Box<scan::Scan>),
     /// The rules behind findings, or the manual of one
     Rules(rules::Rules),
     /// The JSON schemas of what the commands print
@@ -174,6 +178,7 @@ fn run(cli: &Cli) -> Done {
             Command::Fits(args) => fits::run(args, options),
             Command::Streams(args) => streams::run(args, options),
             Command::Check(args) => check::run(args, options),
+            Command::Scan(args) => scan::run(args, options),
             Command::Rules(args) => rules::run(args, options),
             Command::Schema(args) => schema::run(args, options),
             Command::Completions(args) => completions::run(args, options),

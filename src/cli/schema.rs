@@ -22,6 +22,7 @@ enum Document {
     Fits,
     Streams,
     Check,
+    Scan,
     Rules,
 }
 
@@ -38,6 +39,7 @@ pub(super) fn run(args: &Schema, options: &Options) -> Done {
         Some(Document::Fits) => include_str!("../../schema/fits.json"),
         Some(Document::Streams) => include_str!("../../schema/streams.json"),
         Some(Document::Check) => include_str!("../../schema/check.json"),
+        Some(Document::Scan) => include_str!("../../schema/scan.json"),
         Some(Document::Rules) => include_str!("../../schema/rules.json"),
     };
     output::write(options, &[], |out, _| out.write_all(text.as_bytes()))

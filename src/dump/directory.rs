@@ -219,27 +219,24 @@ fn entries(
     issues: &mut Issues,
 ) -> Directory {
     let promised = u64::from(header.stream_count);
-    let bytes = source.slice_clipped(start, promised.saturating_mul(ENTRY_SIZE));
+    let there = promised.min(source.len().saturating_sub(start) / ENTRY_SIZE);
+    let used = there.min(length(limits.streams));
+    let bytes = source.slice_clipped(start, used.saturating_mul(ENTRY_SIZE));
     let (entries, _) = bytes.as_chunks::<12>();
-    if length(entries.len()) < promised {
+    if there < promised {
         issues.add(None, Some(start), || {
             format!(
-                "the header promises {promised} streams, the file holds {} directory entries",
-                entries.len()
+                "the header promises {promised} streams, the file holds {there} directory entries"
             )
         });
     }
-    if entries.len() > limits.streams {
+    if used < there {
         issues.add(None, Some(start), || {
-            format!(
-                "only the first {} of {} directory entries are read",
-                limits.streams,
-                entries.len()
-            )
+            format!("only the first {used} of {there} directory entries are read")
         });
     }
     let mut directory = Directory::default();
-    for entry in entries.iter().take(limits.streams) {
+    for entry in entries {
         let field = |offset| u32_at(entry, offset).unwrap_or(0);
         let stream = Stream { kind: field(0), size: field(4), offset: field(8) };
         if stream.kind == 0 {

@@ -19,6 +19,7 @@ mod managed;
 pub mod redact;
 mod regions;
 mod rules;
+pub mod scan;
 mod stacks;
 mod streams;
 mod summary;
