@@ -86,7 +86,7 @@ impl RegionKind {
     /// Its place in [`ALL`](Self::ALL).
     #[inline]
     #[allow(clippy::as_conversions)]
-    pub fn index(self) -> usize {
+    pub const fn index(self) -> usize {
         self as usize
     }
 }

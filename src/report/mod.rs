@@ -15,6 +15,7 @@ mod filter;
 mod fits;
 mod heaps;
 mod images;
+mod lazy;
 mod managed;
 pub mod redact;
 mod regions;
@@ -37,11 +38,12 @@ pub use explain::{
 pub use filter::{Filter, ProtectionIs};
 pub use fits::{FenceOwnerView, FenceView, FencesView, FitsReport, FitsView, RequestView};
 pub use heaps::{Entries, HeapView, HeapsQuery, HeapsReport, PartView, Sizes};
-pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
+pub use images::{ImageSums, ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
+pub use lazy::Lazy;
 pub use managed::{GenerationView, InManaged, RuntimeView};
 pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
 pub use rules::{RuleView, RulesReport};
-pub use stacks::{StackView, StacksReport};
+pub use stacks::{StackSums, StackView, StacksReport};
 pub use streams::{MissingView, StreamView, StreamsReport};
 pub use summary::{
     AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView,

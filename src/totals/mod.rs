@@ -1,14 +1,15 @@
 //! Sums over the pieces: VMMap's table, the free blocks, the strip and the
 //! self-audit, folded in one sweep. Nothing is stored per region.
 
+mod records;
 pub mod strip;
 
 use crate::addr::AddressRange;
-use crate::classify::{Piece, granule_after, sweep};
-use crate::dump::{CapturedRange, Dump, PointerWidth, RawRegion};
+use crate::classify::{Piece, sweep_kinds};
+use crate::dump::{CapturedRange, Dump, PointerWidth};
 use crate::evidence::{Claim, RegionKind};
 use crate::map::{MapSource, MemoryType, Origin, Protection, RegionMap, State};
-use strip::{Scale, Strip};
+use strip::Strip;
 
 /// Free blocks smaller than this are too small for jemalloc and the JavaScript
 /// allocator. Source: Mozilla's `tiny_block_size`.
@@ -117,11 +118,9 @@ impl Totals {
     /// Sums up the map under these claims.
     pub fn of(dump: &Dump<'_>, map: &RegionMap<'_>, claims: &[Claim]) -> Totals {
         let mut fold = Fold::new(map, dump.captured.ranges());
-        let mut sweep = sweep(map, claims);
+        let mut sweep = sweep_kinds(map, claims);
         loop {
-            while let Some(record) = sweep.next_plain_record() {
-                fold.add_record(&record);
-            }
+            sweep.plain_records(|record| fold.add_record(record));
             let Some(piece) = sweep.next() else { break };
             fold.add(&piece);
         }
@@ -198,7 +197,7 @@ struct Fold<'m> {
     region: Shares,
     allocation: Shares,
     allocation_base: Option<u64>,
-    largest: u64,
+    plain: records::Plain,
     free: Free,
     free_block: Option<AddressRange>,
     raw_block: u64,
@@ -218,7 +217,7 @@ impl<'m> Fold<'m> {
             region: Shares::NONE,
             allocation: Shares::NONE,
             allocation_base: None,
-            largest: 0,
+            plain: records::Plain::default(),
             free: Free::default(),
             free_block: None,
             raw_block: 0,
@@ -277,67 +276,6 @@ impl<'m> Fold<'m> {
         }
     }
 
-    /// As [`add`](Self::add), for a record that is one piece by its own state
-    /// and type. Most of a big map is; this is what its cost hangs on.
-    #[inline]
-    fn add_record(&mut self, record: &RawRegion) {
-        let (base, size) = (record.base, record.size);
-        let range = AddressRange::ordered(base, base.wrapping_add(size).wrapping_sub(1));
-        self.end_region();
-        let captured = self.captured_bytes(range);
-        if record.is_free() {
-            return self.add_free_record(range, captured);
-        }
-        let (image, mapped) = (record.is_image(), record.is_mapped());
-        let view = if mapped { RegionKind::Mapped } else { RegionKind::Private };
-        let kind = if image { RegionKind::Image } else { view };
-        let private = !mapped & (!image | Protection(record.protect).is_writable());
-        let committed = if record.is_committed() { size } else { 0 };
-        if committed > 0 || self.strip.scale == Scale::Linear {
-            self.strip.add(kind.index(), size);
-        }
-        let sums = &mut self.kinds[kind.index()];
-        sums.size = sums.size.wrapping_add(size);
-        sums.captured = sums.captured.wrapping_add(captured);
-        sums.committed = sums.committed.wrapping_add(committed);
-        sums.reserved = sums.reserved.wrapping_add(size - committed);
-        sums.private = sums.private.wrapping_add(if private { committed } else { 0 });
-        sums.blocks += 1;
-        self.end_free_run();
-        if self.allocation_base != Some(record.allocation_base) {
-            self.end_allocation();
-            self.allocation_base = Some(record.allocation_base);
-        }
-        self.allocation.add(kind.index(), size);
-    }
-
-    /// A free record that no free run goes before: its head is unusable up to
-    /// the next granule, the rest begins a free block.
-    #[inline]
-    fn add_free_record(&mut self, range: AddressRange, captured: u64) {
-        let (start, size) = (range.start(), range.size());
-        let unusable = (granule_after(start) - start).min(size);
-        if self.strip.scale == Scale::Linear {
-            self.strip.add(RegionKind::Unusable.index(), unusable);
-            self.strip.add(RegionKind::Free.index(), size - unusable);
-        }
-        let sums = &mut self.kinds[RegionKind::Unusable.index()];
-        sums.size = sums.size.wrapping_add(unusable);
-        sums.blocks += u64::from(unusable > 0);
-        sums.largest = sums.largest.max(unusable);
-        let sums = &mut self.kinds[RegionKind::Free.index()];
-        sums.size = sums.size.wrapping_add(size - unusable);
-        sums.captured += captured;
-        self.end_allocation();
-        self.allocation_base = None;
-        self.end_free_run();
-        self.free.raw_size = self.free.raw_size.wrapping_add(size);
-        self.raw_block = size;
-        self.free.raw_largest = self.free.raw_largest.max(size);
-        self.unusable_end = Some(start.wrapping_add(unusable));
-        self.free_block = AddressRange::new(start.wrapping_add(unusable), size - unusable);
-    }
-
     /// Whether committed bytes count as private: MEM_PRIVATE, and pages of
     /// images that can be written. Linux charges nothing for pages without
     /// access.
@@ -351,6 +289,13 @@ impl<'m> Fold<'m> {
             Some(MemoryType::Private) => true,
             _ => piece.kind == RegionKind::Image && region.protect.is_writable(),
         }
+    }
+
+    /// Whether captured memory that no earlier piece has given begins at or
+    /// before `last`.
+    #[inline]
+    fn has_captured(&self, last: u64) -> bool {
+        self.captured.first().is_some_and(|run| run.range.start() <= last)
     }
 
     /// Captured bytes in a piece. Pieces come in address order, so ranges that
@@ -374,7 +319,6 @@ impl<'m> Fold<'m> {
     fn add_free(&mut self, kind: RegionKind, range: AddressRange) {
         self.end_allocation();
         self.allocation_base = None;
-        self.free.raw_size = self.free.raw_size.saturating_add(range.size());
         self.raw_block = self.raw_block.saturating_add(range.size());
         self.free.raw_largest = self.free.raw_largest.max(self.raw_block);
         if kind == RegionKind::Unusable {
@@ -404,7 +348,6 @@ impl<'m> Fold<'m> {
     fn end_free_block(&mut self) {
         let Some(block) = self.free_block.take() else { return };
         let size = block.size();
-        self.free.size = self.free.size.saturating_add(size);
         self.free.blocks += 1;
         if size > self.free.largest {
             self.free.second = (self.free.largest, self.free.largest_address);
@@ -430,22 +373,28 @@ impl<'m> Fold<'m> {
         let sums = &mut self.kinds[kind];
         sums.allocations += 1;
         sums.largest = sums.largest.max(bytes);
-        self.largest = self.largest.max(bytes);
     }
 
     fn finish(mut self) -> Totals {
         self.end_region();
         self.end_allocation();
         self.end_free_run();
+        self.plain.add_to(&mut self.kinds);
+        let unusable = self.kinds[RegionKind::Unusable.index()].size;
         let free = &mut self.kinds[RegionKind::Free.index()];
         (free.blocks, free.largest) = (self.free.blocks, self.free.largest);
+        self.free.size = free.size;
+        self.free.raw_size = free.size.wrapping_add(unusable);
         let mut kinds = [None; KINDS];
-        let mut total = Sums { largest: self.largest, ..Sums::default() };
+        let mut total = Sums::default();
         for (kind, sums) in RegionKind::ALL.into_iter().zip(self.kinds) {
             if sums.size > 0 {
                 kinds[kind.index()] = Some(row(&sums, self.source, Some(kind)));
             }
-            if kind != RegionKind::Free {
+            if kind == RegionKind::Unusable {
+                // Its largest is a block, not an allocation.
+                total = total.plus(&Sums { largest: 0, ..sums });
+            } else if kind != RegionKind::Free {
                 total = total.plus(&sums);
             }
         }
@@ -466,7 +415,7 @@ impl<'m> Fold<'m> {
 }
 
 impl Sums {
-    /// The sums of both; the largest stays that of `self`.
+    /// The sums of both, and the largest of either.
     fn plus(self, other: &Sums) -> Sums {
         Sums {
             size: self.size.saturating_add(other.size),
@@ -476,7 +425,7 @@ impl Sums {
             captured: self.captured.saturating_add(other.captured),
             blocks: self.blocks + other.blocks,
             allocations: self.allocations + other.allocations,
-            largest: self.largest,
+            largest: self.largest.max(other.largest),
         }
     }
 }
@@ -568,7 +517,7 @@ mod tests {
             let claims = random_claims(&mut random);
             let by_records = Totals::of(&dump, &map, &claims);
             let mut fold = Fold::new(&map, dump.captured.ranges());
-            sweep(&map, &claims).for_each(|piece| fold.add(&piece));
+            crate::classify::sweep(&map, &claims).for_each(|piece| fold.add(&piece));
             let by_pieces = fold.finish();
             assert_eq!(by_records.kinds, by_pieces.kinds);
             assert_eq!(by_records.total, by_pieces.total);
