@@ -70,6 +70,10 @@ enum Format {
     Jsonl,
     Csv,
     Markdown,
+    /// A folder of Parquet files: `scan` only
+    #[cfg_attr(not(feature = "parquet"), value(skip))]
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+    Parquet,
     /// Annotations of a GitHub workflow: `check` only
     Github,
     /// SARIF 2.1.0: `check` only

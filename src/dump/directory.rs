@@ -117,6 +117,8 @@ pub struct Header {
     pub version: u32,
     /// Streams the header promises; [`Directory::streams`] has those found.
     pub stream_count: u32,
+    /// Where the directory is in the file.
+    pub directory: u64,
     /// When the dump was written, in seconds since 1970 UTC.
     pub time: u32,
     /// MINIDUMP_TYPE bits. Advisory: several writers leave 0 whatever they
@@ -197,6 +199,7 @@ pub(super) fn read(
     let header = Header {
         version: field(4),
         stream_count: field(8),
+        directory: u64::from(field(12)),
         time: field(20),
         flags: u64_at(bytes, 24).unwrap_or(0),
     };
@@ -208,7 +211,7 @@ pub(super) fn read(
             )
         });
     }
-    Ok((header, entries(source, &header, u64::from(field(12)), limits, issues)))
+    Ok((header, entries(source, &header, header.directory, limits, issues)))
 }
 
 fn entries(

@@ -45,6 +45,11 @@ impl<'o> Lines<'o> {
         Lines { writer: csv::Writer::from_writer(out), headed: false }
     }
 
+    /// Writes to `out`, below a heading that may be there already.
+    pub fn below(out: &'o mut dyn Write, headed: bool) -> Lines<'o> {
+        Lines { headed, ..Lines::new(out) }
+    }
+
     /// One row; the first gives the heading.
     ///
     /// # Errors

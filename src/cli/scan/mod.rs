@@ -1,7 +1,10 @@
 //! `scan`: many dumps, one row each, as they come.
 
 mod inputs;
+#[cfg(feature = "parquet")]
+mod parts;
 mod progress;
+mod resume;
 mod rows;
 mod tally;
 
@@ -16,10 +19,11 @@ use dumpmap::batch::{self, Outcome};
 use dumpmap::inputs::Shard;
 use dumpmap::limits::Depth;
 use dumpmap::report::Input;
-use dumpmap::report::scan::{COLUMNS, Column, GroupBy, Order, ScanRow, column};
+use dumpmap::report::scan::{COLUMNS, Column, GroupBy, Nested, Order, ScanRow, column};
 
 use super::{Done, Failure, Options, input, output};
 use progress::Progress;
+use resume::Held;
 use tally::Tally;
 
 #[derive(Debug, Args)]
@@ -61,6 +65,15 @@ pub(super) struct Scan {
     /// their median
     #[arg(long, value_name = "WHAT", conflicts_with_all = ["sort", "top"])]
     group_by: Option<By>,
+    /// Also lists of objects, for jsonl and parquet
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["sort", "top", "group_by"])]
+    with: Vec<List>,
+    /// Also a hash of header, directory and streams: the same for copies
+    #[arg(long)]
+    hash: bool,
+    /// Goes on with the output of a run that was ended: -o, jsonl, csv, parquet
+    #[arg(long)]
+    resume: bool,
     /// A file that cannot be read does not change the exit code
     #[arg(long)]
     ignore_unreadable: bool,
@@ -78,12 +91,30 @@ enum By {
     Verdict,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum List {
+    /// Every piece of the map
+    Regions,
+    /// The findings with their messages
+    Findings,
+    /// The threads with their stacks
+    Threads,
+    /// The modules
+    Modules,
+}
+
 pub(super) fn run(args: &Scan, options: &Options) -> Done {
-    let format = rows::format(args, options)?;
+    if args.resume && options.redact {
+        let why =
+            "scan: --resume cannot be used with --redact: redacted paths do not tell files apart";
+        return Err(Failure::Message(why.into()));
+    }
+    let (target, held) = rows::open(args, options)?;
+    let before = held.rows();
     let stop = stop_on_interrupt();
     let mut progress = Progress::new(args, options)?;
     let mut tally = Tally::default();
-    let counted = start(args, options, &stop)?.filter_map(|outcome| match outcome {
+    let counted = start(args, options, held, &stop)?.filter_map(|outcome| match outcome {
         Outcome::Row(row) => {
             progress.row(&row);
             tally.row(&row);
@@ -95,18 +126,19 @@ pub(super) fn run(args: &Scan, options: &Options) -> Done {
             None
         }
     });
-    let written = rows::write(args, options, format, counted);
+    let written = rows::write(args, options, target, counted);
     progress.finish();
     match written {
         // Nobody reads the rows any more; that is no failure of theirs.
         Ok(()) | Err(Failure::BrokenPipe) => {}
         Err(other) => return Err(other),
     }
-    let _ = output::complain(&tally.to_string());
+    let earlier = if before > 0 { format!(" ({before} of an earlier run)") } else { String::new() };
+    let _ = output::complain(&format!("{tally}{earlier}"));
     if stop.load(Ordering::Relaxed) {
         return Err(Failure::Message("scan: interrupted; the rows are those done by then".into()));
     }
-    if tally.rows() == 0 {
+    if tally.rows() + before == 0 {
         return Err(Failure::Message("scan: no dump found".into()));
     }
     if tally.failed() > 0 && !args.ignore_unreadable {
@@ -118,6 +150,7 @@ pub(super) fn run(args: &Scan, options: &Options) -> Done {
 fn start(
     args: &Scan,
     options: &Options,
+    held: Held,
     stop: &Arc<AtomicBool>,
 ) -> Result<batch::Rows<ScanRow>, Failure> {
     let privacy = input::privacy(options);
@@ -125,10 +158,17 @@ fn start(
         workers: args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, Into::into),
         limits: input::limits_or(options, Depth::Streams),
         stop: Arc::clone(stop),
+        // Rows with lists are large.
+        waiting: if args.with.is_empty() { 1024 } else { 8 },
         ..batch::Options::default()
     };
-    let rows = batch::rows(inputs::of(args)?, &batch, move |path, analysis| match analysis {
-        Ok(analysis) => ScanRow::of(&Input { analysis, path, privacy }),
+    let (nested, hash) = (args.nested(), args.hash);
+    let inputs = held.skip(inputs::of(args)?);
+    let rows = batch::rows(inputs, &batch, move |path, analysis| match analysis {
+        Ok(analysis) => {
+            let row = ScanRow::of(&Input { analysis, path, privacy }, &nested);
+            if hash { row.with_id(&analysis.dump) } else { row }
+        }
         Err(error) => ScanRow::failed(path, privacy, &error),
     });
     rows.map_err(|error| Failure::Message(format!("scan: cannot start: {error}")))
@@ -153,6 +193,23 @@ impl Scan {
         let usual = || self.top.and_then(|_| column("total_private"));
         let column = self.sort.or_else(usual)?;
         Some(Order { column, reverse: self.reverse, top: self.top })
+    }
+
+    /// In the order of the columns, each once.
+    fn nested(&self) -> Vec<Nested> {
+        let mut nested: Vec<Nested> = self
+            .with
+            .iter()
+            .map(|list| match list {
+                List::Regions => Nested::Regions,
+                List::Findings => Nested::Findings,
+                List::Threads => Nested::Threads,
+                List::Modules => Nested::Modules,
+            })
+            .collect();
+        nested.sort_unstable();
+        nested.dedup();
+        nested
     }
 
     fn group_by(&self) -> Option<GroupBy> {

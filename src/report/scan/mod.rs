@@ -3,10 +3,13 @@
 
 mod columns;
 mod groups;
+mod id;
+mod nested;
 mod order;
 
 pub use columns::{COLUMNS, Column, Unit, Value, column};
 pub use groups::{FigureView, GroupBy, GroupView, Groups, GroupsReport, OutlierView};
+pub use nested::{Field, Items, Nested};
 pub use order::{Order, Ordered};
 
 use std::ffi::OsStr;
@@ -17,6 +20,7 @@ use serde::{Serialize, Serializer};
 use super::dump::{arch, os_version, platform, writer};
 use super::{Hex, Input, Privacy, issue_count, redact};
 use crate::crash::Crash;
+use crate::dump::Dump;
 use crate::error::Error;
 use crate::evidence::RegionKind;
 use crate::issue::Issues;
@@ -32,6 +36,8 @@ pub struct ScanRow {
     pub path: String,
     /// What it was, or why it could not be read.
     pub result: Result<Box<Scanned>, String>,
+    /// The lists that were asked for; none of a file that is no dump.
+    pub nested: Vec<Items>,
 }
 
 /// What is known of one dump.
@@ -105,7 +111,7 @@ pub struct ScannedCrash {
 
 impl ScanRow {
     /// The row of an analysed dump.
-    pub fn of(input: &Input<'_>) -> ScanRow {
+    pub fn of(input: &Input<'_>, nested: &[Nested]) -> ScanRow {
         let analysis = input.analysis;
         let dump = &analysis.dump;
         let count = |severity| {
@@ -153,12 +159,31 @@ impl ScanRow {
             issue_count: issues,
             first_issue: (issues > 0).then(|| first_issue(input)).flatten(),
         };
-        ScanRow { path: path_text(input.path, input.privacy), result: Ok(Box::new(scanned)) }
+        ScanRow {
+            path: path_text(input.path, input.privacy),
+            result: Ok(Box::new(scanned)),
+            nested: nested.iter().map(|of| Items::of(*of, input)).collect(),
+        }
+    }
+
+    /// With the id of the dump: SHA-256 of its header, its directory and all
+    /// streams in the order of the directory. Contents of memory are no part
+    /// of it, so it costs what the streams cost.
+    #[must_use]
+    pub fn with_id(mut self, dump: &Dump<'_>) -> ScanRow {
+        if let Ok(scanned) = &mut self.result {
+            scanned.dump_id = Some(id::of(dump));
+        }
+        self
     }
 
     /// The row of a file that could not be read, or is no dump.
     pub fn failed(path: &OsStr, privacy: Privacy, error: &Error) -> ScanRow {
-        ScanRow { path: path_text(path, privacy), result: Err(error.to_string()) }
+        ScanRow {
+            path: path_text(path, privacy),
+            result: Err(error.to_string()),
+            nested: Vec::new(),
+        }
     }
 
     /// `ok`; `partial` when the file has issues, so that something in it could
@@ -177,12 +202,15 @@ impl ScanRow {
     }
 }
 
-/// A member for each of [`COLUMNS`], in their order.
+/// A member for each of [`COLUMNS`], in their order, then the lists.
 impl Serialize for ScanRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(COLUMNS.len()))?;
+        let mut map = serializer.serialize_map(None)?;
         for column in &COLUMNS {
             map.serialize_entry(column.name, &column.of(self))?;
+        }
+        for items in &self.nested {
+            map.serialize_entry(items.of.as_str(), items)?;
         }
         map.end()
     }
