@@ -19,6 +19,7 @@ mod schema;
 mod stacks;
 mod streams;
 mod summary;
+mod unexplained;
 mod values;
 
 use std::path::PathBuf;
@@ -111,6 +112,8 @@ enum Command {
     Images(images::Images),
     /// The heaps, from their headers and segments
     Heaps(heaps::Heaps),
+    /// The private memory that nobody explains, described
+    Unexplained(unexplained::Unexplained),
     /// Would an allocation have fitted, and what splits the free memory
     Fits(fits::Fits),
     /// What the file holds, what it lacks, and how to capture that
@@ -171,6 +174,7 @@ fn run(cli: &Cli) -> Done {
             Command::Stacks(args) => stacks::run(args, options),
             Command::Images(args) => images::run(args, options),
             Command::Heaps(args) => heaps::run(args, options),
+            Command::Unexplained(args) => unexplained::run(args, options),
             Command::Fits(args) => fits::run(args, options),
             Command::Streams(args) => streams::run(args, options),
             Command::Check(args) => check::run(args, options),
