@@ -112,7 +112,9 @@ pub fn families_table(report: &UnexplainedReport<'_>) -> Table {
 fn sentences(family: &FamilyView) -> Vec<String> {
     let mut sentences = Vec::new();
     sentences.extend(family.contents.as_ref().map(contents));
-    sentences.extend(family.pointers.as_ref().map(|pointers| pointers_line(pointers)));
+    sentences.extend(
+        family.pointers.as_ref().map(|pointers| format!("pointers: {}", pointers_line(pointers))),
+    );
     sentences.extend(family.first_bytes.as_ref().map(|text| format!("begins with [{text}]")));
     sentences
 }
@@ -154,7 +156,7 @@ pub(super) fn contents(contents: &ContentsView) -> String {
 /// Where pointers lie, in words.
 pub(super) fn pointers_line(pointers: &[PointersView]) -> String {
     if pointers.is_empty() {
-        return "no pointers from modules' data or stacks".into();
+        return "none from modules' data or stacks".into();
     }
     let place = |pointers: &PointersView| match pointers.from {
         "stack" => format!("{} from stacks", grouped(pointers.count)),
@@ -168,7 +170,7 @@ pub(super) fn pointers_line(pointers: &[PointersView]) -> String {
     if rest > 0 {
         places.push(format!("{} from elsewhere", grouped(rest)));
     }
-    format!("pointers: {}", places.join(", "))
+    places.join(", ")
 }
 
 fn file_name(path: &str) -> &str {
