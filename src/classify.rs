@@ -72,7 +72,27 @@ pub struct Sweep<'m, 's> {
 
 /// The pieces of `map` under `claims`.
 pub fn sweep<'m, 's>(map: &'m RegionMap<'s>, claims: &'m [Claim]) -> Sweep<'m, 's> {
-    let mut order: Vec<u32> = (0_u32..).take(claims.len()).collect();
+    sweep_of(map, claims, |_| true)
+}
+
+/// As [`sweep`], under the claims that can change what kind a piece has. Where
+/// VirtualQuery says what an image is, no claim can, and most claims are of
+/// images and their sections.
+pub(crate) fn sweep_kinds<'m, 's>(map: &'m RegionMap<'s>, claims: &'m [Claim]) -> Sweep<'m, 's> {
+    let told = map.source == MapSource::MemoryInfo;
+    sweep_of(map, claims, |claim| match claim.kind {
+        Some(RegionKind::Image) => !told,
+        kind => kind.is_some(),
+    })
+}
+
+fn sweep_of<'m, 's>(
+    map: &'m RegionMap<'s>,
+    claims: &'m [Claim],
+    counts: impl Fn(&Claim) -> bool,
+) -> Sweep<'m, 's> {
+    let numbered = (0_u32..).zip(claims).filter(|(_, claim)| counts(claim));
+    let mut order: Vec<u32> = numbered.map(|(id, _)| id).collect();
     let start = |id: &u32| claims.get(*id as usize).map_or(0, |claim| claim.range.start());
     order.sort_by_key(start);
     let next_start = first_start(claims, order.first());

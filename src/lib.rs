@@ -43,6 +43,7 @@ pub mod addr;
 pub mod analysis;
 pub mod classify;
 pub mod crash;
+pub mod diff;
 pub mod dump;
 pub mod error;
 pub mod evidence;

@@ -26,7 +26,7 @@ fn shown(dump: Vec<u8>, args: &str) -> String {
     output.stdout.replace(&rules, "N rules checked")
 }
 
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 13] = [
     "app.dmp",
     "regions app.dmp",
     "regions app.dmp --by allocation",
@@ -37,6 +37,7 @@ const TEXTS: [&str; 12] = [
     "explain app.dmp @rsp @rip 0 ffff800000000000 7ffe0000 plugin+0x1000 7ff`ffff0000",
     "regions app.dmp --sort size --top 5 --state commit,reserve",
     "crash app.dmp",
+    "diff app.dmp app.dmp",
     "unexplained app.dmp",
     "unexplained app.dmp --pointers --top 2",
 ];
@@ -319,6 +320,9 @@ fn redaction_reaches_every_output() {
         "heaps app.dmp -f json",
         "streams app.dmp -f json",
         "streams app.dmp",
+        "diff app.dmp app.dmp --other-run",
+        "diff app.dmp app.dmp -f json",
+        "diff app.dmp app.dmp -f markdown",
         "unexplained app.dmp --pointers -f json",
         "explain app.dmp 30000 33000 38000",
         "explain app.dmp 30000 33000 38000 -f json",
@@ -410,6 +414,7 @@ fn manuals() {
         "stacks",
         "images",
         "heaps",
+        "diff",
         "streams",
         "rules",
         "unexplained",

@@ -474,8 +474,12 @@ fn hostile_names() -> DumpBuilder {
         .module(Module::new(Name::Units(vec![0x41, 0xd800, 0x42]), 0x3_5000, 0x1000))
         .module(Module::new("C:\\two\r\nlines\t.dll", 0x3_6000, 0x1000))
         .unloaded(UnloadedModule::new("<b>gone</b>.dll", 0x3_8000, 0x1000))
-        .thread(Thread::new(1))
-        .thread_name(1, "\u{1b}[2J<script>")
+        .thread(Thread {
+            stack: Stack::Range { base: 0x1_0000, size: 0x4000 },
+            context: Context::at(0x3_1100, 0x1_2000),
+            ..Thread::new(1)
+        })
+        .thread_name(1, "\u{1b}[2J</script><img src=x onerror='alert(1)'>\"\u{202e}")
         .comment_w("--></script><script>alert(1)</script>\u{1b}[0m")
 }
 

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["render"],
     &["report"],
-    &["batch", "compare", "fits", "policy", "unexplained"],
+    &["batch", "diff", "fits", "policy", "unexplained"],
     &["owner"],
     &["analysis"],
     &["rules"],
@@ -145,7 +145,7 @@ fn direction_broken(top: &str, scope: &[String], path: &[String]) -> Option<Stri
         return None;
     }
     let order = "a module may use only those to its right: main -> cli -> render -> report -> \
-                 {batch, compare, fits, policy} -> owner -> analysis -> rules -> classify -> evidence -> map -> \
+                 {batch, diff, fits, policy} -> owner -> analysis -> rules -> classify -> evidence -> map -> \
                  dump -> source -> {limits, issue, error, addr}";
     if top == SYNTH {
         return Some(format!("`{shown}`: synth depends on nothing"));

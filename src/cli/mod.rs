@@ -5,6 +5,7 @@
 mod check;
 mod completions;
 mod crash;
+mod diff;
 mod dump_files;
 mod explain;
 mod fits;
@@ -14,6 +15,7 @@ mod input;
 mod man;
 mod output;
 mod regions;
+mod report;
 mod rules;
 mod schema;
 mod stacks;
@@ -69,6 +71,8 @@ enum Format {
     Jsonl,
     Csv,
     Markdown,
+    /// One page: `report` only
+    Html,
     /// Annotations of a GitHub workflow: `check` only
     Github,
     /// SARIF 2.1.0: `check` only
@@ -116,6 +120,10 @@ enum Command {
     Unexplained(unexplained::Unexplained),
     /// Would an allocation have fitted, and what splits the free memory
     Fits(fits::Fits),
+    /// What grew between dumps of one process, or of two runs of a program
+    Diff(diff::Diff),
+    /// One self-contained page to look at: the map, its tables, the crash
+    Report(report::Report),
     /// What the file holds, what it lacks, and how to capture that
     Streams(streams::Streams),
     /// Budgets on figures and rules over many dumps, for CI
@@ -176,6 +184,8 @@ fn run(cli: &Cli) -> Done {
             Command::Heaps(args) => heaps::run(args, options),
             Command::Unexplained(args) => unexplained::run(args, options),
             Command::Fits(args) => fits::run(args, options),
+            Command::Diff(args) => diff::run(args, options),
+            Command::Report(args) => report::run(args, options),
             Command::Streams(args) => streams::run(args, options),
             Command::Check(args) => check::run(args, options),
             Command::Rules(args) => rules::run(args, options),

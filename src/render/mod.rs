@@ -1,8 +1,9 @@
-//! Reports as text, JSON, CSV, Markdown, and in the formats of CI systems. Renderers are pure: the same
+//! Reports as text, JSON, CSV, Markdown, HTML, and in the formats of CI systems. Renderers are pure: the same
 //! report gives the same bytes, on every machine.
 
 pub mod csv;
 pub mod github;
+pub mod html;
 pub mod json;
 #[cfg(feature = "ci")]
 pub mod junit;

@@ -107,9 +107,36 @@ impl<'a> DumpView<'a> {
         }
     }
 
+    /// The same, without anything borrowed from the dump.
+    pub fn into_owned(self) -> DumpView<'static> {
+        let owned = |text: Option<Cow<'a, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        DumpView {
+            os_version: owned(self.os_version),
+            process_name: owned(self.process_name),
+            comment: owned(self.comment),
+            path: self.path,
+            path_bytes: self.path_bytes,
+            file_size: self.file_size,
+            platform: self.platform,
+            arch: self.arch,
+            pointer_bits: self.pointer_bits,
+            map_source: self.map_source,
+            depth: self.depth,
+            process_id: self.process_id,
+            time: self.time,
+            writer: self.writer,
+            flags: self.flags,
+            threads: self.threads,
+            modules: self.modules,
+            unloaded_modules: self.unloaded_modules,
+            captured: self.captured,
+            exception: self.exception,
+        }
+    }
+
     /// The part of the path after the last separator.
     pub fn file_name(&self) -> &str {
-        self.path.rsplit(['\\', '/']).next().unwrap_or("")
+        crate::dump::file_name(&self.path)
     }
 }
 

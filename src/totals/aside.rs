@@ -4,7 +4,7 @@
 
 use super::records::kind_of;
 use super::{KINDS, Totals};
-use crate::classify::sweep;
+use crate::classify::sweep_kinds;
 use crate::evidence::{Claim, Confidence, RegionKind, Use};
 use crate::explained::is_without_memory;
 use crate::map::{RegionMap, State};
@@ -44,7 +44,7 @@ impl Aside {
     pub(super) fn of(map: &RegionMap<'_>, claims: &[Claim]) -> Aside {
         let mut aside = Aside::default();
         let mut run = Run::default();
-        let mut pieces = sweep(map, claims);
+        let mut pieces = sweep_kinds(map, claims);
         loop {
             pieces.plain_records(|record| {
                 let base = (!record.is_free()).then_some(record.allocation_base);

@@ -6,7 +6,7 @@ mod records;
 pub mod strip;
 
 use crate::addr::AddressRange;
-use crate::classify::{Piece, sweep};
+use crate::classify::{Piece, sweep_kinds};
 use crate::dump::{CapturedRange, Dump, PointerWidth};
 use crate::evidence::{Claim, RegionKind};
 use crate::explained::{Explained, is_committed_private};
@@ -151,10 +151,10 @@ impl Totals {
     /// Sums up the map under these claims.
     pub fn of(dump: &Dump<'_>, map: &RegionMap<'_>, claims: &[Claim]) -> Totals {
         let mut fold = Fold::new(map, claims, dump.captured.ranges());
-        let mut sweep = sweep(map, claims);
+        let mut pieces = sweep_kinds(map, claims);
         loop {
-            sweep.plain_records(|record| fold.add_record(record));
-            let Some(piece) = sweep.next() else { break };
+            pieces.plain_records(|record| fold.add_record(record));
+            let Some(piece) = pieces.next() else { break };
             fold.add(&piece);
         }
         let aside = fold.has_giant(map).then(|| Aside::of(map, claims));
@@ -238,6 +238,8 @@ struct Fold<'m> {
     free: Free,
     free_block: Option<AddressRange>,
     raw_block: u64,
+    /// Bytes of the last unusable block, and where it ends.
+    unusable_block: u64,
     unusable_end: Option<u64>,
     audit: Audit,
     outside: u64,
@@ -259,6 +261,7 @@ impl<'m> Fold<'m> {
             free: Free::default(),
             free_block: None,
             raw_block: 0,
+            unusable_block: 0,
             unusable_end: None,
             audit: Audit { overlaps: map.overlaps, ..Audit::default() },
             outside: 0,
@@ -301,7 +304,7 @@ impl<'m> Fold<'m> {
             sums.shares.add(Explained::of(piece), size);
         }
         if region.origin == Origin::Gap {
-            self.audit.gaps += 1;
+            self.audit.gaps += u64::from(starts_region);
             self.audit.gap_bytes = self.audit.gap_bytes.wrapping_add(size);
         }
         if starts_region && piece.range.last() == region.range.last() {
@@ -352,8 +355,10 @@ impl<'m> Fold<'m> {
         if kind == RegionKind::Unusable {
             self.end_free_block();
             let sums = &mut self.kinds[RegionKind::Unusable.index()];
-            sums.blocks += u64::from(self.unusable_end != Some(range.start()));
-            sums.largest = sums.largest.max(range.size());
+            let goes_on = self.unusable_end == Some(range.start());
+            sums.blocks += u64::from(!goes_on);
+            self.unusable_block = range.size() + if goes_on { self.unusable_block } else { 0 };
+            sums.largest = sums.largest.max(self.unusable_block);
             self.unusable_end = Some(range.end());
             return;
         }
@@ -570,7 +575,7 @@ mod tests {
             let claims = random_claims(&mut random);
             let by_records = Totals::of(&dump, &map, &claims);
             let mut fold = Fold::new(&map, &claims, dump.captured.ranges());
-            sweep(&map, &claims).for_each(|piece| fold.add(&piece));
+            crate::classify::sweep(&map, &claims).for_each(|piece| fold.add(&piece));
             let by_pieces = fold.finish(None);
             assert_eq!(by_records.kinds, by_pieces.kinds);
             assert_eq!(by_records.total, by_pieces.total);

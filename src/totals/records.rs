@@ -145,6 +145,7 @@ impl Fold<'_> {
         self.end_free_run();
         self.raw_block = size;
         self.free.raw_largest = self.free.raw_largest.max(size);
+        self.unusable_block = unusable;
         self.unusable_end = Some(start.wrapping_add(unusable));
         self.free_block = AddressRange::new(start.wrapping_add(unusable), size - unusable);
     }

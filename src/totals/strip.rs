@@ -48,7 +48,7 @@ impl Strip {
 
     /// Whether memory of this state has a place in the strip.
     #[inline]
-    pub(super) fn shows(&self, state: State) -> bool {
+    pub fn shows(&self, state: State) -> bool {
         self.is_linear() || !matches!(state, State::Free | State::Reserve)
     }
 

@@ -15,7 +15,7 @@ mod v8;
 use super::shapes::{self, Shape};
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
 use crate::addr::AddressRange;
-use crate::dump::{Dump, Module};
+use crate::dump::{Dump, Module, file_name};
 use crate::map::{MapSource, MemoryType, RegionMap};
 
 /// What a process with a known allocator has among its modules.
@@ -44,14 +44,20 @@ static SANITIZER: Family = Family {
 };
 static JEMALLOC: Family = Family { modules: &["jemalloc.dll"], symbols: &["jemalloc.pdb"] };
 
-impl Family {
-    fn is_in(&self, modules: &[Module]) -> bool {
+/// The file names of modules and of their PDBs.
+struct Names<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Names<'a> {
+    fn of(modules: &'a [Module]) -> Names<'a> {
+        let pdb = |module: &'a Module| file_name(module.debug_file.as_deref().unwrap_or(""));
+        Names(modules.iter().map(|module| (module.name(), pdb(module))).collect())
+    }
+
+    fn have(&self, family: &Family) -> bool {
         let known =
             |names: &[&str], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        modules.iter().any(|module| {
-            let pdb = module.debug_file.as_deref().unwrap_or("").rsplit(['\\', '/']).next();
-            known(self.modules, module.name()) || known(self.symbols, pdb.unwrap_or(""))
-        })
+        let mut names = self.0.iter();
+        names.any(|(module, pdb)| known(family.modules, module) || known(family.symbols, pdb))
     }
 }
 
@@ -69,14 +75,14 @@ pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Eviden
     if map.source != MapSource::MemoryInfo {
         return;
     }
-    let modules = &dump.modules.modules;
-    let rules = rules::of(modules);
+    let names = Names::of(&dump.modules.modules);
+    let rules = rules::of(&names);
     let present = Present {
-        mozilla: MOZILLA.is_in(modules),
-        chromium: CHROMIUM.is_in(modules),
+        mozilla: names.have(&MOZILLA),
+        chromium: names.have(&CHROMIUM),
         go: go::is_program(&evidence.images),
-        java: JAVA.is_in(modules),
-        sanitizer: SANITIZER.is_in(modules),
+        java: names.have(&JAVA),
+        sanitizer: names.have(&SANITIZER),
     };
     let Present { mozilla, chromium, go, java, sanitizer } = present;
     if rules.is_empty() && !mozilla && !chromium && !go && !java && !sanitizer {

@@ -1,5 +1,6 @@
 //! The first screen: what took the address space, and what to conclude.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::{join_parts, labelled};
@@ -96,7 +97,7 @@ pub(crate) fn head_lines(dump: &DumpView<'_>) -> Vec<String> {
 
 /// `Windows 10.0.19043`, `Linux 6.1.0-13`: of a kernel's description the
 /// release only.
-fn system(dump: &DumpView<'_>) -> String {
+pub(crate) fn system(dump: &DumpView<'_>) -> String {
     let title = platform_title(dump.platform);
     let version = dump.os_version.as_deref().unwrap_or("");
     let version = version.strip_prefix(title).unwrap_or(version).trim_start();
@@ -150,7 +151,39 @@ fn strip(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
     if cells.is_empty() {
         return;
     }
-    let title = match (report.summary.range, report.strip.scale) {
+    let _ = writeln!(out, "{}", paint.paint(BOLD, &strip_title(report)));
+    let _ = writeln!(out, "[{}]", cells_text(&cells, paint));
+    out.push_str(&legend(&cells, WIDTH, paint));
+    out.push('\n');
+}
+
+/// A cell a letter, coloured.
+pub(super) fn cells_text(cells: &[RegionKind], paint: Paint) -> String {
+    let runs = cells.chunk_by(|a, b| a == b);
+    runs.filter_map(|run| {
+        let kind = *run.first()?;
+        let letters = paint::letter(kind).to_string().repeat(run.len());
+        Some(paint.paint(paint::kind(kind), &letters))
+    })
+    .collect()
+}
+
+/// What the letters mean, in lines of at most `width`.
+pub(super) fn legend(cells: &[RegionKind], width: usize, paint: Paint) -> String {
+    let shown = RegionKind::ALL.into_iter().filter(|kind| cells.contains(kind));
+    let words: Vec<String> = shown
+        .map(|kind| format!("{}\u{a0}{}", paint::letter(kind), kind.title().to_lowercase()))
+        .collect();
+    // A letter and its word stay on one line.
+    let words = words.join("  ");
+    let lines = sanitize::wrap(&words, width);
+    let line = |line: &Cow<'_, str>| paint.paint(DIM, &line.replace('\u{a0}', " ")) + "\n";
+    lines.iter().map(line).collect()
+}
+
+/// What the strip shows.
+pub(crate) fn strip_title(report: &SummaryReport<'_>) -> String {
+    match (report.summary.range, report.strip.scale) {
         (Some(range), StripScale::Linear) => format!(
             "Address space {:#x}-{:#x} ({})",
             range.base.address,
@@ -161,25 +194,7 @@ fn strip(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
             format!("Known memory in address order ({})", human(report.strip.bytes()))
         }
         _ => format!("Committed memory in address order ({})", human(report.strip.bytes())),
-    };
-    let _ = writeln!(out, "{}", paint.paint(BOLD, &title));
-    out.push('[');
-    for run in cells.chunk_by(|a, b| a == b) {
-        let letters: String = run.iter().map(|kind| paint::letter(*kind)).collect();
-        match run.first() {
-            Some(kind) => out.push_str(&paint.paint(paint::kind(*kind), &letters)),
-            None => out.push_str(&letters),
-        }
     }
-    out.push_str("]\n");
-    let shown = RegionKind::ALL.into_iter().filter(|kind| cells.contains(kind));
-    let legend: Vec<String> = shown
-        .map(|kind| format!("{} {}", paint::letter(kind), kind.title().to_lowercase()))
-        .collect();
-    for line in sanitize::wrap(&legend.join("  "), WIDTH) {
-        let _ = writeln!(out, "{}", paint.paint(DIM, &line));
-    }
-    out.push('\n');
 }
 
 /// VMMap's table: the most exact scale of sizes that fits, closer columns
@@ -344,7 +359,7 @@ pub(crate) fn audit_line(report: &SummaryReport<'_>) -> String {
 }
 
 /// The map's private bytes beside the process' own counter.
-fn private_line(report: &SummaryReport<'_>) -> Option<String> {
+pub(crate) fn private_line(report: &SummaryReport<'_>) -> Option<String> {
     let counter = report.counters.process?.private;
     let private = report.summary.total.private?;
     Some(format!("private bytes {} vs {} by the VM counters", size(private), size(counter)))
