@@ -24,6 +24,7 @@ enum Document {
     Diff,
     Streams,
     Check,
+    Scan,
     Rules,
 }
 
@@ -42,6 +43,7 @@ pub(super) fn run(args: &Schema, options: &Options) -> Done {
         Some(Document::Diff) => include_str!("../../schema/diff.json"),
         Some(Document::Streams) => include_str!("../../schema/streams.json"),
         Some(Document::Check) => include_str!("../../schema/check.json"),
+        Some(Document::Scan) => include_str!("../../schema/scan.json"),
         Some(Document::Rules) => include_str!("../../schema/rules.json"),
     };
     output::write(options, &[], |out, _| out.write_all(text.as_bytes()))

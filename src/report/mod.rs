@@ -22,6 +22,7 @@ mod page;
 pub mod redact;
 mod regions;
 mod rules;
+pub mod scan;
 mod stacks;
 mod streams;
 mod summary;

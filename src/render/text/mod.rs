@@ -9,6 +9,7 @@ mod map;
 mod regions;
 mod reports;
 mod rules;
+mod scan;
 mod streams;
 mod summary;
 mod tables;
@@ -36,6 +37,7 @@ pub use regions::{
 };
 pub use reports::{heaps, images, stacks};
 pub use rules::{rules, table as rules_table};
+pub use scan::{ScanLines, groups as scan_groups};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
 pub(crate) use summary::{
