@@ -22,6 +22,7 @@ mod schema;
 mod stacks;
 mod streams;
 mod summary;
+mod unexplained;
 mod values;
 
 use std::path::PathBuf;
@@ -121,6 +122,8 @@ enum Command {
     Images(images::Images),
     /// The heaps, from their headers and segments
     Heaps(heaps::Heaps),
+    /// The private memory that nobody explains, described
+    Unexplained(unexplained::Unexplained),
     /// Would an allocation have fitted, and what splits the free memory
     Fits(fits::Fits),
     /// What grew between dumps of one process, or of two runs of a program
@@ -187,6 +190,7 @@ fn run(cli: &Cli) -> Done {
             Command::Stacks(args) => stacks::run(args, options),
             Command::Images(args) => images::run(args, options),
             Command::Heaps(args) => heaps::run(args, options),
+            Command::Unexplained(args) => unexplained::run(args, options),
             Command::Fits(args) => fits::run(args, options),
             Command::Diff(args) => diff::run(args, options),
             Command::Report(args) => report::run(args, options),

@@ -13,6 +13,7 @@ mod scan;
 mod streams;
 mod summary;
 mod tables;
+mod unexplained;
 
 pub use check::check;
 pub(crate) use check::{check_line, check_text};
@@ -47,6 +48,7 @@ pub use tables::{
     ImageRows, heaps as heaps_table, images as images_table, managed as managed_table,
     stacks as stacks_table,
 };
+pub use unexplained::{families_table, unexplained};
 
 use super::{Paint, sanitize};
 use crate::report::IssueView;

@@ -294,7 +294,10 @@ pub(crate) fn explained_line(report: &SummaryReport<'_>) -> Option<String> {
     let all = shares.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
     let [structure, heuristic, nothing] = shares.map(|bytes| share(bytes, all));
     let more = match total.unexplained {
-        Some(bytes @ 1..) => format!(" ({})", size(bytes)),
+        Some(bytes @ 1..) => {
+            let path = crate::report::shell_word(&report.dump.path);
+            format!(" ({}): dumpmap unexplained {path}", size(bytes))
+        }
         _ => String::new(),
     };
     let line = format!(
