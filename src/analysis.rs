@@ -1,7 +1,7 @@
 //! The pipeline: facts, claims, conclusions, findings.
 
 use crate::classify::{Sweep, sweep};
-use crate::dump::Dump;
+use crate::dump::{Dump, file_name};
 use crate::error::Result;
 use crate::evidence::{self, Evidence};
 use crate::limits::Limits;
@@ -67,7 +67,7 @@ impl<'s> Analysis<'s> {
     /// module, which all writers list first, of Linux' status.
     pub fn process_name(&self) -> Option<&str> {
         let parameters = self.evidence.environment.parameters.image_path.as_deref();
-        let program = parameters.map(|path| path.rsplit(['\\', '/']).next().unwrap_or(""));
+        let program = parameters.map(file_name);
         let module = self.dump.modules.modules.first().map(|module| module.name());
         [program, module, self.dump.linux.process_name.as_deref()]
             .into_iter()

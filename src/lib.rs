@@ -46,6 +46,7 @@ pub mod crash;
 pub mod dump;
 pub mod error;
 pub mod evidence;
+pub mod explained;
 pub mod fits;
 pub mod issue;
 pub mod limits;

@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["rules"],
     &["crash"],
     &["totals"],
+    &["explained"],
     &["classify"],
     &["evidence"],
     &["map"],

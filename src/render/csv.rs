@@ -14,10 +14,13 @@ use super::sanitize;
 ///
 /// # Errors
 /// `out` cannot be written.
-pub fn rows<R: Serialize>(rows: &[R], out: &mut dyn Write) -> io::Result<()> {
+pub fn rows<R: Serialize>(
+    rows: impl IntoIterator<Item = R>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut lines = Lines::new(out);
     for row in rows {
-        lines.row(&serde_json::to_vec(row)?)?;
+        lines.row(&serde_json::to_vec(&row)?)?;
     }
     lines.finish()
 }

@@ -27,6 +27,12 @@ pub fn summary(report: &SummaryReport<'_>) -> String {
     }
     out.push_str("\n### Memory\n\n");
     out.push_str(&text::summary_table(report).markdown());
+    if let Some(table) = text::set_aside_table(report) {
+        out.push_str(&format!("\n{}", table.markdown()));
+    }
+    if let Some(line) = text::explained_line(report) {
+        out.push_str(&format!("\nprivate memory: {}\n", safe(&line)));
+    }
     out.push_str(&format!("\n{}\n", safe(&text::audit_line(report))));
     out
 }

@@ -109,7 +109,7 @@ impl<'a> DumpView<'a> {
 
     /// The part of the path after the last separator.
     pub fn file_name(&self) -> &str {
-        self.path.rsplit(['\\', '/']).next().unwrap_or("")
+        crate::dump::file_name(&self.path)
     }
 }
 

@@ -15,6 +15,7 @@ mod filter;
 mod fits;
 mod heaps;
 mod images;
+mod lazy;
 mod managed;
 mod page;
 pub mod redact;
@@ -37,15 +38,17 @@ pub use explain::{
 pub use filter::{Filter, ProtectionIs};
 pub use fits::{FenceOwnerView, FenceView, FencesView, FitsReport, FitsView, RequestView};
 pub use heaps::{Entries, HeapView, HeapsQuery, HeapsReport, PartView, Sizes};
-pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
+pub use images::{ImageSums, ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
+pub use lazy::Lazy;
 pub use managed::{GenerationView, InManaged, RuntimeView};
 pub use page::PageReport;
 pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
 pub use rules::{RuleView, RulesReport};
-pub use stacks::{StackView, StacksReport};
+pub use stacks::{StackSums, StackView, StacksReport};
 pub use streams::{MissingView, StreamView, StreamsReport};
 pub use summary::{
-    AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView,
+    AuditView, CountersView, FindingView, FreeView, RowView, SetAsideView, SummaryReport,
+    SummaryView,
 };
 
 use std::borrow::Cow;

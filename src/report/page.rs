@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::streams::missing;
 use super::{
-    CrashReport, Entries, FitsReport, HeapsQuery, HeapsReport, ImagesReport, MissingView, Names,
-    SCHEMA_VERSION, Sizes, StackView, StacksReport, SummaryReport,
+    CrashReport, Entries, FitsReport, HeapsQuery, HeapsReport, ImagesReport, Lazy, MissingView,
+    Names, SCHEMA_VERSION, Sizes, StackView, StacksReport, SummaryReport,
 };
 use crate::fits::Request;
 
@@ -22,7 +22,7 @@ pub struct PageReport<'a> {
     /// As `crash`.
     pub crash: CrashReport<'a>,
     /// As `stacks`.
-    pub stacks: Vec<StackView<'a>>,
+    pub stacks: Lazy<'a, StackView<'a>>,
     /// As `heaps --sizes`.
     pub heaps: HeapsReport<'a>,
     /// As `images`.

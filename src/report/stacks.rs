@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{DumpView, Hex, Input, SCHEMA_VERSION};
+use super::{DumpView, Hex, Input, Lazy, SCHEMA_VERSION};
+use crate::dump::PointerWidth;
+use crate::evidence::Confidence;
 use crate::evidence::images::Image;
 use crate::evidence::stacks::Stack;
 
@@ -16,7 +18,23 @@ pub struct StacksReport<'a> {
     /// The dump.
     pub dump: DumpView<'a>,
     /// In the order of the thread list; a WOW64 thread has two.
-    pub stacks: Vec<StackView<'a>>,
+    pub stacks: Lazy<'a, StackView<'a>>,
+    /// What the table and the line below it say of all.
+    #[serde(skip)]
+    pub sums: StackSums,
+}
+
+/// The stacks taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackSums {
+    /// Bytes, reserved included.
+    pub size: u64,
+    /// Committed bytes; `None` when one is not known.
+    pub committed: Option<u64>,
+    /// Whether some are of the other pointer width.
+    pub both_widths: bool,
+    /// Whether some are only likely.
+    pub unsure: bool,
 }
 
 /// One stack.
@@ -57,13 +75,24 @@ pub struct StackView<'a> {
 impl<'a> StacksReport<'a> {
     /// The document for one analysis.
     pub fn of(input: &Input<'a>) -> StacksReport<'a> {
-        let evidence = &input.analysis.evidence;
+        let (evidence, input) = (&input.analysis.evidence, *input);
         let places = Places::of(&evidence.images);
         StacksReport {
             schema_version: SCHEMA_VERSION,
-            dump: DumpView::of(input),
-            stacks: evidence.stacks.iter().map(|stack| view(input, stack, &places)).collect(),
+            dump: DumpView::of(&input),
+            stacks: Lazy::of(&evidence.stacks, move |stack| view(&input, stack, &places)),
+            sums: sums(&evidence.stacks, input.analysis.map.width),
         }
+    }
+}
+
+fn sums(stacks: &[Stack], width: PointerWidth) -> StackSums {
+    let committed = stacks.iter().map(|stack| stack.committed);
+    StackSums {
+        size: stacks.iter().fold(0, |sum, stack| sum.saturating_add(stack.range.size())),
+        committed: committed.reduce(|sum, bytes| Some(sum?.saturating_add(bytes?))).flatten(),
+        both_widths: stacks.iter().any(|stack| stack.width != width),
+        unsure: stacks.iter().any(|stack| stack.confidence >= Confidence::Heuristic),
     }
 }
 

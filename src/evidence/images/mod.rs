@@ -2,14 +2,15 @@
 //! modules that were unloaded.
 //!
 //! Two ways in: the maps text of Linux and Android (`maps`), where an image
-//! is a row of file mappings, and everything else (`listed`, `unlisted`),
-//! where it is one allocation. Both read at most one page of header an image.
+//! is a row of file mappings, and everything else (`listed`, `unlisted`, and
+//! `loaded` without a region list), where it is one allocation. Both read at most one page of header an image.
 
 mod data;
 mod elf;
 mod header;
 mod lines;
 mod listed;
+mod loaded;
 pub mod loader;
 mod macho;
 mod maps;
@@ -66,7 +67,7 @@ pub struct Image {
 impl Image {
     /// The part of the path after the last `\` or `/`.
     pub fn name(&self) -> &str {
-        self.path.rsplit(['\\', '/']).next().unwrap_or("")
+        crate::dump::file_name(&self.path)
     }
 }
 
@@ -119,6 +120,8 @@ pub(super) fn gather(
             if source == MapSource::MemoryInfo {
                 let found = &survey.images;
                 unlisted::gather(dump, map, found, &mut headers, &mut sections_left, evidence);
+            } else {
+                loaded::gather(dump, &mut headers, &mut sections_left, evidence);
             }
         }
     }

@@ -31,7 +31,8 @@ pub use rules::{rules, table as rules_table};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
 pub(crate) use summary::{
-    audit_line, head_lines, private_line, strip_title, summary_table, system,
+    audit_line, explained_line, head_lines, kept, private_line, set_aside_table, strip_title,
+    summary_table, system,
 };
 pub use tables::{
     ImageRows, heaps as heaps_table, images as images_table, managed as managed_table,

@@ -16,6 +16,9 @@ use crate::totals::strip::Scale as StripScale;
 /// How many findings and issues the first screen lists.
 const FINDINGS: usize = 10;
 const ISSUES: usize = 3;
+/// How many uses of giant reservations, and columns for one.
+const SET_ASIDE: usize = 12;
+const USE_WIDTH: usize = 45;
 
 /// The whole screen.
 pub fn summary(report: &SummaryReport<'_>, paint: Paint) -> String {
@@ -32,7 +35,14 @@ pub fn summary(report: &SummaryReport<'_>, paint: Paint) -> String {
     strip(report, paint, &mut out);
     out.push_str(&summary_table(report).text(paint, WIDTH));
     out.push('\n');
+    if let Some(table) = set_aside_table(report) {
+        out.push_str(&table.text(paint, WIDTH));
+        out.push('\n');
+    }
     issues(report, paint, &mut out);
+    if let Some(line) = explained_line(report) {
+        out.push_str(&labelled("private memory: ", &line, paint, DIM));
+    }
     let proven = report.audit.accounted == report.audit.range_size;
     out.push_str(&labelled(
         "audit: ",
@@ -213,33 +223,104 @@ fn table_at(report: &SummaryReport<'_>, scale: Scale) -> Table {
         numbers("Allocs"),
         numbers("Largest"),
     ]);
-    let rebuilt = report.dump.map_source == "rebuilt";
-    table.rows.push(row(&report.summary.total, "Total", scale, rebuilt));
+    let source = report.dump.map_source;
+    table.rows.push(row(&report.summary.total, "Total", scale, source));
     for kind in &report.summary.kinds {
         let title = kind.kind.map_or("", RegionKind::title);
-        table.rows.push(row(kind, title, scale, rebuilt));
+        table.rows.push(row(kind, title, scale, source));
     }
     table
 }
 
-fn row(row: &RowView, title: &str, scale: Scale, rebuilt: bool) -> Vec<Cell> {
+/// Size and committed bytes without what is set aside. On Linux that counted as
+/// committed.
+pub(crate) fn kept(row: &RowView, source: &str) -> (u64, Option<u64>) {
+    let aside = if source == "linux-maps" { row.set_aside } else { 0 };
+    let committed = row.committed.map(|bytes| bytes.saturating_sub(aside));
+    (row.size.saturating_sub(row.set_aside), committed)
+}
+
+/// Without what is set aside.
+fn row(row: &RowView, title: &str, scale: Scale, source: &str) -> Vec<Cell> {
+    let rebuilt = source == "rebuilt";
     let free = matches!(row.kind, Some(RegionKind::Free | RegionKind::Unusable));
     let missing = if rebuilt { "?" } else { "-" };
     let sized = |bytes: Option<u64>| bytes.map_or(missing.into(), |bytes| scale.size(bytes));
     let unless_free = |text: String| if free { "-".into() } else { text };
     let style = row.kind.map_or(BOLD, |_| anstyle::Style::new());
+    let (bytes, committed) = kept(row, source);
     let cells = [
-        scale.size(row.size),
-        unless_free(sized(row.committed)),
+        scale.size(bytes),
+        unless_free(sized(committed)),
         unless_free(sized(row.private)),
         unless_free(scale.size(row.captured)),
         grouped(row.blocks),
         unless_free(row.allocations.map_or(missing.into(), grouped)),
-        sized(row.largest),
+        sized(row.largest_kept),
     ];
     let title = Cell::styled(title, row.kind.map_or(BOLD, paint::kind));
     let cells = cells.into_iter().map(|text| Cell::styled(text, style));
     std::iter::once(title).chain(cells).collect()
+}
+
+/// Giant reservations, which the table above leaves out.
+pub(crate) fn set_aside_table(report: &SummaryReport<'_>) -> Option<Table> {
+    let rows = &report.summary.set_aside;
+    let mut table = Table::new([
+        words("Reservations set aside"),
+        words("Type"),
+        numbers("Size"),
+        numbers("Allocs"),
+    ]);
+    for row in rows.iter().take(SET_ASIDE) {
+        let usage = row.usage.as_deref().unwrap_or("(unexplained)");
+        table.rows.push(vec![
+            sanitize::clip(usage, USE_WIDTH).into_owned().into(),
+            Cell::styled(row.kind.title(), paint::kind(row.kind)),
+            size(row.size).into(),
+            grouped(row.allocations).into(),
+        ]);
+    }
+    if let Some(rest) = rows.get(SET_ASIDE..).filter(|rest| !rest.is_empty()) {
+        let bytes = rest.iter().fold(0_u64, |sum, row| sum.saturating_add(row.size));
+        let allocations = rest.iter().map(|row| row.allocations).sum();
+        table.rows.push(vec![
+            format!("and {} more", count(rest.len() as u64, "use")).into(),
+            "".into(),
+            size(bytes).into(),
+            grouped(allocations).into(),
+        ]);
+    }
+    (!rows.is_empty()).then_some(table)
+}
+
+/// What explains the committed private memory.
+pub(crate) fn explained_line(report: &SummaryReport<'_>) -> Option<String> {
+    let total = &report.summary.total;
+    let shares = [total.by_structure?, total.by_heuristic?, total.unexplained?];
+    let all = shares.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
+    let [structure, heuristic, nothing] = shares.map(|bytes| share(bytes, all));
+    let more = match total.unexplained {
+        Some(bytes @ 1..) => format!(" ({})", size(bytes)),
+        _ => String::new(),
+    };
+    let line = format!(
+        "{} committed, {structure} explained by structure, {heuristic} by heuristic, {nothing} \
+         unexplained{more}",
+        size(all)
+    );
+    (all > 0).then_some(line)
+}
+
+/// Percent, rounded down, so that 100 is all.
+pub(crate) fn share(bytes: u64, all: u64) -> String {
+    let tenths = u128::from(bytes) * 1_000 / u128::from(all.max(1));
+    match tenths {
+        0 if bytes == 0 => "0 %".into(),
+        0 => "<0.1 %".into(),
+        1_000 => "100 %".into(),
+        _ => format!("{}.{} %", tenths / 10, tenths % 10),
+    }
 }
 
 fn issues(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
@@ -270,8 +351,12 @@ pub(crate) fn audit_line(report: &SummaryReport<'_>) -> String {
         gaps => format!("{} of {}", count(gaps, "gap"), size(audit.gap_bytes)),
     };
     let what = if report.dump.map_source == "rebuilt" { "known" } else { "in range" };
+    let aside = match audit.set_aside {
+        0 => String::new(),
+        bytes => format!(", {} of them set aside", human(bytes)),
+    };
     format!(
-        "{} bytes {what}, {accounted}, {gaps}, {}",
+        "{} bytes {what}, {accounted}{aside}, {gaps}, {}",
         grouped(audit.range_size),
         count(audit.overlaps, "overlap")
     )
