@@ -308,6 +308,8 @@ fn redaction_reaches_every_output() {
         "heaps app.dmp -f json",
         "streams app.dmp -f json",
         "streams app.dmp",
+        "report app.dmp",
+        "regions app.dmp --map",
         "explain app.dmp 30000 33000 38000",
         "explain app.dmp 30000 33000 38000 -f json",
     ];
