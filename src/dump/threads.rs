@@ -320,7 +320,10 @@ mod tests {
                     affinity: 3,
                 };
                 assert_eq!(dump.threads[0].info, None);
-                assert_eq!((dump.threads[1].info, messages(dump).len()), (Some(expected), 0));
+                assert_eq!(
+                    (dump.threads[1].info.as_deref(), messages(dump).len()),
+                    (Some(&expected), 0)
+                );
             });
         }
     }
@@ -331,7 +334,7 @@ mod tests {
             let stream = [words([header, stride, u32::MAX]), vec![0; 64]].concat();
             let dump = Bytes::new().stream(3, list(&[thread(0, 0, 0)])).stream(17, stream).finish();
             read(&dump, |dump| {
-                assert_eq!((dump.threads[0].info, messages(dump).len()), (None, 1));
+                assert_eq!((dump.threads[0].info.as_deref(), messages(dump).len()), (None, 1));
             });
         }
     }
