@@ -41,6 +41,7 @@
 
 pub mod addr;
 pub mod analysis;
+pub mod batch;
 pub mod classify;
 pub mod crash;
 pub mod diff;
@@ -49,6 +50,7 @@ pub mod error;
 pub mod evidence;
 pub mod explained;
 pub mod fits;
+pub mod inputs;
 pub mod issue;
 pub mod limits;
 pub mod map;

@@ -140,7 +140,7 @@ impl<'a> DumpView<'a> {
     }
 }
 
-fn os_version<'a>(dump: &'a Dump<'_>) -> Option<Cow<'a, str>> {
+pub(super) fn os_version<'a>(dump: &'a Dump<'_>) -> Option<Cow<'a, str>> {
     let (major, minor, build) = dump.system.version;
     match dump.system.description.as_deref().filter(|text| !text.is_empty()) {
         _ if !dump.system.present => None,
@@ -150,7 +150,7 @@ fn os_version<'a>(dump: &'a Dump<'_>) -> Option<Cow<'a, str>> {
     }
 }
 
-fn platform(platform: Platform) -> &'static str {
+pub(super) fn platform(platform: Platform) -> &'static str {
     match platform {
         Platform::Windows => "windows",
         Platform::MacOs => "macos",
@@ -163,7 +163,7 @@ fn platform(platform: Platform) -> &'static str {
     }
 }
 
-fn arch(arch: Arch) -> &'static str {
+pub(super) fn arch(arch: Arch) -> &'static str {
     match arch {
         Arch::X86 => "x86",
         Arch::Amd64 => "amd64",
@@ -183,7 +183,7 @@ fn arch(arch: Arch) -> &'static str {
 
 /// Who wrote the dump, as far as streams that only one writer makes tell. The
 /// high half of the header's version is dbghelp's build; the others leave 0.
-fn writer(dump: &Dump<'_>) -> Option<&'static str> {
+pub(super) fn writer(dump: &Dump<'_>) -> Option<&'static str> {
     const WINE: u32 = 0xfff0;
     const UNREAL: u32 = 0x1_0000;
     let has = |kind| dump.directory.has(kind);

@@ -22,10 +22,12 @@ mod page;
 pub mod redact;
 mod regions;
 mod rules;
+pub mod scan;
 mod stacks;
 mod streams;
 mod summary;
 pub mod time;
+mod unexplained;
 
 pub use address::AddressText;
 pub use check::{BaselineReport, CheckReport, CheckView, CheckedDump};
@@ -54,6 +56,10 @@ pub use streams::{MissingView, StreamView, StreamsReport};
 pub use summary::{
     AuditView, CountersView, FindingView, FreeView, RowView, SetAsideView, SummaryReport,
     SummaryView,
+};
+pub use unexplained::{
+    ContentsView, Details, FamilyView, FillView, FirstBytes, FirstWordView, InUnexplained,
+    PointersView, PrivateView, ScanView, UnexplainedReport,
 };
 
 use std::borrow::Cow;

@@ -84,6 +84,21 @@ impl Shares {
     }
 }
 
+impl Row {
+    /// That of a kind which is known to have no byte.
+    pub fn none() -> Row {
+        let none = Some(0);
+        Row {
+            committed: none,
+            reserved: none,
+            private: none,
+            allocations: none,
+            largest: none,
+            ..Row::default()
+        }
+    }
+}
+
 /// The free memory of a map that knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Free {

@@ -57,7 +57,7 @@ impl Families {
         if full && !self.tallies.contains_key(&run.key()) {
             return;
         }
-        let new = Tally { allocations: 0, bytes: 0, lowest: run.range.start() };
+        let new = Tally { allocations: 0, bytes: 0, lowest: run.largest.start() };
         let tally = self.tallies.entry(run.key()).or_insert(new);
         tally.allocations += 1;
         tally.bytes = tally.bytes.saturating_add(run.bytes);

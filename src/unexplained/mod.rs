@@ -56,7 +56,7 @@ pub struct Family {
     pub allocations: u64,
     /// Committed bytes that nobody explains.
     pub bytes: u64,
-    /// Where the lowest of them begins.
+    /// Where the largest such piece of the lowest allocation begins.
     pub lowest: u64,
     /// What they hold; `None` where nothing is captured or was to be read.
     pub contents: Option<Contents>,

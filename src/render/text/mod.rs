@@ -9,9 +9,11 @@ mod map;
 mod regions;
 mod reports;
 mod rules;
+mod scan;
 mod streams;
 mod summary;
 mod tables;
+mod unexplained;
 
 pub use check::check;
 pub(crate) use check::{check_line, check_text};
@@ -35,16 +37,18 @@ pub use regions::{
 };
 pub use reports::{heaps, images, stacks};
 pub use rules::{rules, table as rules_table};
+pub use scan::{ScanLines, groups as scan_groups};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
 pub(crate) use summary::{
-    audit_line, explained_line, head_lines, private_line, set_aside_table, strip_title,
+    audit_line, explained_line, head_lines, kept, private_line, set_aside_table, strip_title,
     summary_table, system,
 };
 pub use tables::{
     ImageRows, heaps as heaps_table, images as images_table, managed as managed_table,
     stacks as stacks_table,
 };
+pub use unexplained::{families_table, unexplained};
 
 use super::{Paint, sanitize};
 use crate::report::IssueView;

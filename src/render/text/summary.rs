@@ -232,7 +232,15 @@ fn table_at(report: &SummaryReport<'_>, scale: Scale) -> Table {
     table
 }
 
-/// Without what is set aside. On Linux that counted as committed.
+/// Size and committed bytes without what is set aside. On Linux that counted as
+/// committed.
+pub(crate) fn kept(row: &RowView, source: &str) -> (u64, Option<u64>) {
+    let aside = if source == "linux-maps" { row.set_aside } else { 0 };
+    let committed = row.committed.map(|bytes| bytes.saturating_sub(aside));
+    (row.size.saturating_sub(row.set_aside), committed)
+}
+
+/// Without what is set aside.
 fn row(row: &RowView, title: &str, scale: Scale, source: &str) -> Vec<Cell> {
     let rebuilt = source == "rebuilt";
     let free = matches!(row.kind, Some(RegionKind::Free | RegionKind::Unusable));
@@ -240,10 +248,9 @@ fn row(row: &RowView, title: &str, scale: Scale, source: &str) -> Vec<Cell> {
     let sized = |bytes: Option<u64>| bytes.map_or(missing.into(), |bytes| scale.size(bytes));
     let unless_free = |text: String| if free { "-".into() } else { text };
     let style = row.kind.map_or(BOLD, |_| anstyle::Style::new());
-    let aside = if source == "linux-maps" { row.set_aside } else { 0 };
-    let committed = row.committed.map(|bytes| bytes.saturating_sub(aside));
+    let (bytes, committed) = kept(row, source);
     let cells = [
-        scale.size(row.size.saturating_sub(row.set_aside)),
+        scale.size(bytes),
         unless_free(sized(committed)),
         unless_free(sized(row.private)),
         unless_free(scale.size(row.captured)),
@@ -294,7 +301,10 @@ pub(crate) fn explained_line(report: &SummaryReport<'_>) -> Option<String> {
     let all = shares.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
     let [structure, heuristic, nothing] = shares.map(|bytes| share(bytes, all));
     let more = match total.unexplained {
-        Some(bytes @ 1..) => format!(" ({})", size(bytes)),
+        Some(bytes @ 1..) => {
+            let path = crate::report::shell_word(&report.dump.path);
+            format!(" ({}): dumpmap unexplained {path}", size(bytes))
+        }
         _ => String::new(),
     };
     let line = format!(
