@@ -57,7 +57,7 @@ fn scanned(json: &Json) -> Option<Scanned> {
             captured: number("total_captured")?,
             blocks: number("total_blocks")?,
             allocations: number("total_allocations"),
-            largest: None,
+            ..Row::default()
         },
         kinds: RegionKind::ALL.map(|kind| kind_row(json, kind)),
         free: free(json),
