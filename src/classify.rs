@@ -148,6 +148,28 @@ impl Sweep<'_, '_> {
     /// others are the answer.
     #[inline]
     pub(crate) fn plain_records(&mut self, mut each: impl FnMut(&RawRegion)) {
+        self.plain_records_while(|raw| {
+            each(raw);
+            true
+        });
+    }
+
+    /// Takes the next record when [`plain_records`](Self::plain_records) would
+    /// and it is this one.
+    #[inline]
+    pub(crate) fn take_equal(&mut self, wanted: &RawRegion) -> bool {
+        let (mut first, mut equal) = (true, false);
+        self.plain_records_while(|raw| {
+            let takes = std::mem::take(&mut first) && raw == wanted;
+            equal |= takes;
+            takes
+        });
+        equal
+    }
+
+    /// As [`plain_records`](Self::plain_records), as long as `accept` says yes.
+    #[inline]
+    pub(crate) fn plain_records_while(&mut self, mut accept: impl FnMut(&RawRegion) -> bool) {
         if self.region.is_some() || !self.active.is_empty() {
             return;
         }
@@ -157,13 +179,12 @@ impl Sweep<'_, '_> {
             if end > quiet_until || end == 0 {
                 return false;
             }
+            if (raw.is_free() && raw.base == free_end) || !accept(raw) {
+                return false;
+            }
             if raw.is_free() {
-                if raw.base == free_end {
-                    return false;
-                }
                 (free_start, free_end) = (raw.base, end);
             }
-            each(raw);
             true
         });
         if free_end != self.free_end {

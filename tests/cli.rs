@@ -324,6 +324,8 @@ fn redaction_reaches_every_output() {
         "diff app.dmp app.dmp -f json",
         "diff app.dmp app.dmp -f markdown",
         "unexplained app.dmp --pointers -f json",
+        "report app.dmp",
+        "regions app.dmp --map",
         "explain app.dmp 30000 33000 38000",
         "explain app.dmp 30000 33000 38000 -f json",
     ];

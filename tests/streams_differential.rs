@@ -166,7 +166,7 @@ fn compare_threads(dump: &Dump<'_>, theirs: &Theirs, all: &mut Comparison<'_>) {
                 let times = [raw.create_time, raw.exit_time, raw.kernel_time, raw.user_time];
                 (raw.dump_flags, raw.exit_status, times, mask(raw.start_address), raw.affinity)
             });
-            let ours = thread.info.map(|info| {
+            let ours = thread.info.as_deref().map(|info| {
                 let times = [info.create_time, info.exit_time, info.kernel_time, info.user_time];
                 (info.dump_flags, info.exit_status, times, info.start_address, info.affinity)
             });

@@ -73,6 +73,21 @@ where
     W: Fn(&OsStr, Result<&Analysis<'_>>) -> R + Send + Sync + 'static,
     R: Send + 'static,
 {
+    let within = options.clone();
+    each(inputs, options, move |input, put| one(input, &within, &work, put))
+}
+
+/// As [`rows`], with other work: what is made of an input is its own, and all
+/// that it puts stands in the place of the input.
+///
+/// # Errors
+/// No thread can be started.
+pub fn each<I, W, R>(inputs: I, options: &Options, work: W) -> io::Result<Rows<R>>
+where
+    I: Iterator<Item = Input> + Send + 'static,
+    W: Fn(Input, &mut dyn FnMut(Outcome<R>)) + Send + Sync + 'static,
+    R: Send + 'static,
+{
     let queue = Arc::new(Queue::new(options.waiting));
     let feed = Arc::new(Mutex::new(inputs.enumerate()));
     let work = Arc::new(work);
@@ -129,14 +144,14 @@ fn worker<I, W, R>(
     mut writer: Writer<Outcome<R>>,
 ) where
     I: Iterator<Item = Input>,
-    W: Fn(&OsStr, Result<&Analysis<'_>>) -> R,
+    W: Fn(Input, &mut dyn FnMut(Outcome<R>)),
 {
     while !options.stop.load(Ordering::Relaxed) && !writer.is_closed() {
         // A panic of the iterator itself leaves nothing more to hand out.
         let next = feed.lock().unwrap_or_else(PoisonError::into_inner).next();
         let Some((number, input)) = next else { break };
         let mut place = Place::first(number);
-        one(input, options, work, &mut |outcome| writer.put(&mut place, outcome));
+        work(input, &mut |outcome| writer.put(&mut place, outcome));
         writer.end(place);
     }
 }

@@ -52,7 +52,13 @@ fn first_of_each(analysis: &Analysis<'_>) -> Vec<(String, u32)> {
 /// The pieces of each image, by offset. Grows with the pieces of images.
 fn pieces(analysis: &Analysis<'_>, owners: &Owners<'_>) -> HashMap<u32, Vec<Piece>> {
     let mut pieces: HashMap<u32, Vec<Piece>> = HashMap::new();
-    for piece in analysis.pieces().filter(|piece| piece.winner.is_some()) {
+    let mut sweep = analysis.pieces();
+    let next = || {
+        // Records that no claim touches belong to no image that is known.
+        sweep.plain_records(|_| {});
+        sweep.next()
+    };
+    for piece in std::iter::from_fn(next).filter(|piece| piece.winner.is_some()) {
         let Owner::Image(at) = owners.owner(&piece) else { continue };
         let Some(image) = analysis.evidence.images.get(at as usize) else { continue };
         let base = image.range.start();

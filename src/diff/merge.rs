@@ -2,7 +2,7 @@
 //! or otherwise now. Holds one piece of each map; cost grows with both.
 
 use crate::addr::AddressRange;
-use crate::classify::Piece;
+use crate::classify::{Piece, Sweep};
 use crate::evidence::{Confidence, RegionKind};
 use crate::map::{Protection, State};
 use crate::owner::Owner;
@@ -141,11 +141,27 @@ pub(super) trait Whose {
     fn has_bases(&self) -> bool;
 }
 
+/// Pieces in the order of addresses.
+pub(super) trait Pieces: Iterator<Item = Piece> + Sized {
+    /// Passes over what begins both lists and is the same in both.
+    fn skip_equal(&mut self, _other: &mut Self) {}
+}
+
+impl Pieces for std::vec::IntoIter<Piece> {}
+
+impl Pieces for Sweep<'_, '_> {
+    /// Records that no claim touches, nearly all of a large map: compared as
+    /// they stand in the files, no piece is made of them.
+    fn skip_equal(&mut self, other: &mut Self) {
+        self.plain_records_while(|record| other.take_equal(record));
+    }
+}
+
 /// Calls `found` for each change, in the order of addresses, and answers what
 /// they move. Both lists are disjoint and sorted.
-pub(super) fn merge(
-    before: impl Iterator<Item = Piece>,
-    after: impl Iterator<Item = Piece>,
+pub(super) fn merge<P: Pieces>(
+    before: P,
+    after: P,
     whose: &impl Whose,
     mut found: impl FnMut(Change),
 ) -> Moved {
@@ -173,11 +189,12 @@ pub(super) fn merge(
 }
 
 /// Cuts both lists where either has an edge.
-fn each_run(
-    mut before: impl Iterator<Item = Piece>,
-    mut after: impl Iterator<Item = Piece>,
+fn each_run<P: Pieces>(
+    mut before: P,
+    mut after: P,
     mut call: impl FnMut(AddressRange, Option<&Piece>, Option<&Piece>),
 ) {
+    before.skip_equal(&mut after);
     let (mut a, mut b) = (before.next(), after.next());
     let mut at = 0;
     loop {
@@ -193,11 +210,15 @@ fn each_run(
         if let Some(range) = AddressRange::spanning(first, last) {
             call(range, inside(&a).as_ref(), inside(&b).as_ref());
         }
-        if a.is_some_and(|piece| piece.range.last() <= last) {
-            a = before.next();
-        }
-        if b.is_some_and(|piece| piece.range.last() <= last) {
-            b = after.next();
+        let over = |piece: &Option<Piece>| piece.is_some_and(|piece| piece.range.last() <= last);
+        match (over(&a), over(&b)) {
+            (true, true) => {
+                before.skip_equal(&mut after);
+                (a, b) = (before.next(), after.next());
+            }
+            (true, false) => a = before.next(),
+            (false, true) => b = after.next(),
+            (false, false) => {}
         }
         let Some(next) = last.checked_add(1) else { return };
         at = next;

@@ -47,13 +47,13 @@ pub(super) fn changes(
             [&old, &new].map(|images| images.iter().map(|image| exact(image)).collect());
         old.retain(|image| !is.contains(&exact(image)));
         new.retain(|image| !was.contains(&exact(image)));
-        let mut builds: BTreeMap<Option<&str>, VecDeque<&LoadedImage>> = BTreeMap::new();
+        let mut builds: BTreeMap<&str, VecDeque<&LoadedImage>> = BTreeMap::new();
         for image in new {
-            builds.entry(image.build.as_deref()).or_default().push_back(image);
+            builds.entry(&image.build).or_default().push_back(image);
         }
         let mut rest = Vec::new();
         for image in old {
-            match builds.get_mut(&image.build.as_deref()).and_then(VecDeque::pop_front) {
+            match builds.get_mut(image.build.as_str()).and_then(VecDeque::pop_front) {
                 Some(other) if same_run => found.moved.push((image.clone(), other.clone())),
                 Some(_) => {}
                 None => rest.push(image),
@@ -63,12 +63,7 @@ pub(super) fn changes(
         new.sort_by_key(|image| image.base);
         let pairs = rest.len().min(new.len());
         for (image, other) in rest.drain(..pairs).zip(new.drain(..pairs)) {
-            // An image that no list names has no build to compare.
-            if image.build.is_some() && other.build.is_some() {
-                found.rebuilt.push((image.clone(), other.clone()));
-            } else if same_run && image.base != other.base {
-                found.moved.push((image.clone(), other.clone()));
-            }
+            found.rebuilt.push((image.clone(), other.clone()));
         }
         found.unloaded.extend(rest.into_iter().cloned());
         found.loaded.extend(new.into_iter().cloned());
@@ -76,8 +71,8 @@ pub(super) fn changes(
     found
 }
 
-fn exact(image: &LoadedImage) -> (u64, Option<&str>) {
-    (image.base, image.build.as_deref())
+fn exact(image: &LoadedImage) -> (u64, &str) {
+    (image.base, &image.build)
 }
 
 #[cfg(test)]
@@ -85,7 +80,7 @@ mod tests {
     use super::*;
 
     fn image(name: &str, base: u64, build: &str) -> LoadedImage {
-        LoadedImage { name: name.into(), base, size: 0x1000, build: Some(build.into()) }
+        LoadedImage { name: name.into(), base, size: 0x1000, build: build.into() }
     }
 
     #[test]

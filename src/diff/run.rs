@@ -41,7 +41,7 @@ impl RunFacts {
             bases.entry(module.name().to_lowercase()).or_insert(module.base);
         }
         let created = dump.threads.iter().filter_map(|thread| {
-            let time = thread.info?.create_time;
+            let time = thread.info.as_deref()?.create_time;
             (time != 0).then_some((thread.id, time))
         });
         RunFacts {

@@ -8,6 +8,8 @@ use super::run::RunFacts;
 use super::who::{Names, Size, Who, image_name};
 use crate::analysis::Analysis;
 use crate::classify::Piece;
+use crate::dump::RawRegion;
+use crate::evidence::images::Image;
 use crate::evidence::{Confidence, RegionKind};
 use crate::map::{GapMeaning, MapSource, MemoryType, State};
 use crate::owner::{Owner, Owners};
@@ -78,8 +80,8 @@ pub struct LoadedImage {
     /// Bytes that it spans.
     pub size: u64,
     /// What tells one build of it from another: debug id, else time stamp and
-    /// size; `None` for images that the module list does not have.
-    pub build: Option<String>,
+    /// size.
+    pub build: String,
 }
 
 /// One dump, as far as it is compared.
@@ -103,7 +105,8 @@ pub struct Snapshot {
     pub types: [Amount; 4],
     /// Sums by kind and owner; free memory is nobody's.
     pub owners: BTreeMap<(RegionKind, Who), Share>,
-    /// Images with a name, in address order.
+    /// Images of the module list, in address order: others are known in one
+    /// dump and not in the next by what was captured of them.
     pub images: Vec<LoadedImage>,
     /// Threads of the list.
     pub threads: u64,
@@ -118,7 +121,10 @@ impl Snapshot {
     /// Of one analysis.
     pub fn of(analysis: &Analysis<'_>, owners: &Owners<'_>) -> Snapshot {
         let mut fold = Fold::default();
-        for piece in analysis.pieces() {
+        let mut sweep = analysis.pieces();
+        loop {
+            sweep.plain_records(|record| fold.add_record(record));
+            let Some(piece) = sweep.next() else { break };
             fold.add(&piece, owners);
         }
         let types = fold.types;
@@ -175,18 +181,18 @@ fn unsound(
 fn images(analysis: &Analysis<'_>) -> Vec<LoadedImage> {
     let modules = &analysis.dump.modules.modules;
     let platform = analysis.dump.system.platform;
-    let images = analysis.evidence.images.iter().filter(|image| !image.name().is_empty());
+    let listed = |image: &&Image| image.module.is_some() && !image.name().is_empty();
+    let images = analysis.evidence.images.iter().filter(listed);
     let mut images: Vec<LoadedImage> = images
         .map(|image| {
             let module = image.module.and_then(|at| modules.get(at as usize));
+            let id = module.and_then(|module| module.debug_id.as_ref()).map(|id| id.to_string());
+            let stamp = module.map_or((0, 0), |module| (module.timestamp, module.size));
             LoadedImage {
                 name: image_name(platform, image.name()),
                 base: image.range.start(),
                 size: image.range.size(),
-                build: module.map(|module| match &module.debug_id {
-                    Some(id) => id.to_string(),
-                    None => format!("{:08x}{:x}", module.timestamp, module.size),
-                }),
+                build: id.unwrap_or_else(|| format!("{:08x}{:x}", stamp.0, stamp.1)),
             }
         })
         .collect();
@@ -221,6 +227,17 @@ struct Open {
     plain: Vec<(RegionKind, Share)>,
 }
 
+impl Open {
+    /// Adds bytes that only their kind is known of.
+    fn add(&mut self, kind: RegionKind, share: Share, size: u64) {
+        self.size = self.size.saturating_add(size);
+        match self.plain.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, known)) => *known = known.plus(share),
+            None => self.plain.push((kind, share)),
+        }
+    }
+}
+
 impl Fold {
     fn add(&mut self, piece: &Piece, owners: &Owners<'_>) {
         let region = &piece.region;
@@ -228,25 +245,49 @@ impl Fold {
             return;
         }
         self.types[type_index(region.memory_type)].add(piece);
-        if region.allocation_base != self.open.base {
-            self.close();
-            self.open.base = region.allocation_base;
-            self.open.protect = region.allocation_protect.0;
-        }
-        self.open.size = self.open.size.saturating_add(piece.range.size());
+        self.open(region.allocation_base, region.allocation_protect.0);
+        let mut share = Share::NONE;
+        share.add(piece);
         match owners.owner(piece) {
             Owner::Kind(kind) if region.allocation_base.is_some() => {
-                match self.open.plain.iter_mut().find(|(known, _)| *known == kind) {
-                    Some((_, share)) => share.add(piece),
-                    None => {
-                        let mut share = Share::NONE;
-                        share.add(piece);
-                        self.open.plain.push((kind, share));
+                self.open.add(kind, share, piece.range.size());
+            }
+            owner => {
+                self.open.size = self.open.size.saturating_add(piece.range.size());
+                match owner {
+                    Owner::Kind(kind) => {
+                        let known = self.unknown.entry(kind).or_insert(Share::NONE);
+                        *known = known.plus(share);
                     }
+                    owner => self.owned(owner, piece),
                 }
             }
-            Owner::Kind(kind) => self.unknown.entry(kind).or_insert(Share::NONE).add(piece),
-            owner => self.owned(owner, piece),
+        }
+    }
+
+    /// As [`add`](Self::add), for a record that is one piece by its own state
+    /// and type, and belongs to nobody.
+    fn add_record(&mut self, record: &RawRegion) {
+        if record.is_free() {
+            return;
+        }
+        let (at, kind) = match (record.is_image(), record.is_mapped()) {
+            (true, _) => (2, RegionKind::Image),
+            (_, true) => (1, RegionKind::Mapped),
+            _ => (0, RegionKind::Private),
+        };
+        let committed = if record.is_committed() { record.size } else { 0 };
+        let amount = Amount { size: record.size, committed, count: 0 };
+        self.types[at] = self.types[at].plus(amount);
+        self.open(Some(record.allocation_base), record.allocation_protect);
+        self.open.add(kind, Share { amount, confidence: Confidence::Recorded }, record.size);
+    }
+
+    /// Begins another allocation, unless it is the same.
+    fn open(&mut self, base: Option<u64>, protect: u32) {
+        if base != self.open.base {
+            self.close();
+            (self.open.base, self.open.protect) = (base, protect);
         }
     }
 

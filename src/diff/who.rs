@@ -187,7 +187,7 @@ impl<'a> Names<'a> {
 
     fn thread(&self, at: u32) -> Who {
         let thread = self.analysis.dump.threads.get(at as usize);
-        let start = thread.and_then(|thread| thread.info).map(|info| info.start_address);
+        let start = thread.and_then(|thread| thread.info.as_deref()).map(|info| info.start_address);
         let start = start.filter(|address| *address != 0);
         let name = thread.and_then(|thread| thread.name.as_deref());
         Who::Threads {

@@ -94,6 +94,21 @@ impl Input {
         matches!(self.way, Way::Named | Way::Found).then_some(&*self.name)
     }
 
+    /// `named` or `found` for a file, as [`of_kind`](Self::of_kind) takes it;
+    /// `None` for all else.
+    pub fn kind(&self) -> Option<&'static str> {
+        match self.way {
+            Way::Named => Some("named"),
+            Way::Found => Some("found"),
+            Way::StandardInput | Way::Refused(_) | Way::PassedOver(_) => None,
+        }
+    }
+
+    /// The file again, in another process.
+    pub fn of_kind(kind: &str, path: impl Into<PathBuf>) -> Input {
+        if kind == "found" { Input::found(path) } else { Input::named(path) }
+    }
+
     /// Opens it for positioned reads.
     ///
     /// # Errors

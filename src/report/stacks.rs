@@ -98,7 +98,7 @@ fn sums(stacks: &[Stack], width: PointerWidth) -> StackSums {
 
 fn view<'a>(input: &Input<'a>, stack: &Stack, places: &Places<'_>) -> StackView<'a> {
     let thread = stack.thread.and_then(|at| input.analysis.dump.threads.get(at as usize));
-    let info = thread.and_then(|thread| thread.info);
+    let info = thread.and_then(|thread| thread.info.as_deref());
     let start = info.map(|info| info.start_address).filter(|address| *address != 0);
     StackView {
         thread_id: thread.map(|thread| thread.id),

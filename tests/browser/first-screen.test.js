@@ -17,6 +17,13 @@ const table = (page) => page.$$eval("#types tbody tr", (rows) => Object.fromEntr
 
 for (const dump of ALL) {
   test(`${dump}: the numbers are those of summary -f json`, async () => {
+    // Giant reservations stand in a table of their own; on Linux they count as
+    // committed.
+    const kept = (row, column) => {
+      if (column === "size") return row.size - row.set_aside;
+      if (column === "committed" && row.committed !== null && head.map_source === "linux-maps") return row.committed - row.set_aside;
+      return row[column];
+    };
     const { summary, verdict, findings, dump: head } = json("summary", dump);
     const page = await open(pageOf(dump), { script: false });
     const shown = await table(page);
@@ -25,7 +32,9 @@ for (const dump of ALL) {
       const free = row.kind === "free" || row.kind === "unusable";
       for (const column of ["size", "committed", "private", "captured", "blocks", "allocations", "largest"]) {
         const blank = free && ["committed", "private", "captured", "allocations"].includes(column);
-        assert.equal(shown[row.kind][column], blank ? null : row[column], `${row.kind} ${column}`);
+        // The largest that is not set aside is no part of the JSON.
+        if (column === "largest" && row.set_aside > 0) continue;
+        assert.equal(shown[row.kind][column], blank ? null : kept(row, column), `${row.kind} ${column}`);
       }
     }
     assert.equal(await page.getAttribute("[data-verdict]", "data-verdict"), verdict);

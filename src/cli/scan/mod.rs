@@ -1,6 +1,7 @@
 //! `scan`: many dumps, one row each, as they come.
 
 mod inputs;
+mod isolated;
 #[cfg(feature = "parquet")]
 mod parts;
 mod progress;
@@ -22,6 +23,7 @@ use dumpmap::report::Input;
 use dumpmap::report::scan::{COLUMNS, Column, GroupBy, Nested, Order, ScanRow, column};
 
 use super::{Done, Failure, Options, input, output};
+use isolated::Isolated;
 use progress::Progress;
 use resume::Held;
 use tally::Tally;
@@ -74,6 +76,19 @@ pub(super) struct Scan {
     /// Goes on with the output of a run that was ended: -o, jsonl, csv, parquet
     #[arg(long)]
     resume: bool,
+    /// Reads each file in a process of its own
+    #[arg(long)]
+    isolate: bool,
+    /// With --isolate: seconds that one file may take
+    #[arg(long, value_name = "SECONDS", default_value = "60", requires = "isolate")]
+    timeout: std::num::NonZeroU64,
+    /// With --isolate: memory that one file may need, where the system can
+    /// bound it
+    #[arg(long, value_name = "SIZE", value_parser = super::values::size, default_value = "1G")]
+    memory_limit: u64,
+    /// What --isolate starts
+    #[arg(long, hide = true, value_name = "KIND")]
+    isolated: Option<String>,
     /// A file that cannot be read does not change the exit code
     #[arg(long)]
     ignore_unreadable: bool,
@@ -109,6 +124,9 @@ pub(super) fn run(args: &Scan, options: &Options) -> Done {
             "scan: --resume cannot be used with --redact: redacted paths do not tell files apart";
         return Err(Failure::Message(why.into()));
     }
+    if args.isolated.is_some() {
+        isolated::limit_memory(args.memory_limit);
+    }
     let (target, held) = rows::open(args, options)?;
     let before = held.rows();
     let stop = stop_on_interrupt();
@@ -138,6 +156,9 @@ pub(super) fn run(args: &Scan, options: &Options) -> Done {
     if stop.load(Ordering::Relaxed) {
         return Err(Failure::Message("scan: interrupted; the rows are those done by then".into()));
     }
+    if args.isolated.is_some() && tally.rows() == 0 {
+        return Err(Failure::Code(isolated::PASSED_OVER as u8));
+    }
     if tally.rows() + before == 0 {
         return Err(Failure::Message("scan: no dump found".into()));
     }
@@ -164,6 +185,12 @@ fn start(
     };
     let (nested, hash) = (args.nested(), args.hash);
     let inputs = held.skip(inputs::of(args)?);
+    let cannot = |error| Failure::Message(format!("scan: cannot start: {error}"));
+    if args.isolate {
+        let isolated = Isolated::new(args, options)?;
+        let rows = batch::each(inputs, &batch, move |input, put| isolated.rows(input, put));
+        return rows.map_err(cannot);
+    }
     let rows = batch::rows(inputs, &batch, move |path, analysis| match analysis {
         Ok(analysis) => {
             let row = ScanRow::of(&Input { analysis, path, privacy }, &nested);
@@ -171,7 +198,7 @@ fn start(
         }
         Err(error) => ScanRow::failed(path, privacy, &error),
     });
-    rows.map_err(|error| Failure::Message(format!("scan: cannot start: {error}")))
+    rows.map_err(cannot)
 }
 
 /// Set by the first Ctrl-C; the second ends the program at once.

@@ -7,15 +7,16 @@ use super::picture::{ink, swatch};
 use crate::evidence::RegionKind;
 use crate::render::number::{count, grouped, size};
 use crate::render::paint::letter;
-use crate::render::text::private_line;
+use crate::render::text::{explained_line, kept, private_line, set_aside_table};
 use crate::report::{RowView, SummaryReport};
 
 /// Committed, private and total bytes, each split by kind.
 pub(super) fn bars(report: &SummaryReport<'_>, out: &mut String) {
     out.push_str("<section class=\"bars\" aria-label=\"Memory by type\">\n");
-    bar("Committed", report, |row| row.committed, out);
+    let source = report.dump.map_source;
+    bar("Committed", report, |row| kept(row, source).1, out);
     bar("Private", report, |row| row.private, out);
-    bar("Total", report, |row| Some(row.size), out);
+    bar("Total", report, |row| Some(kept(row, source).0), out);
     out.push_str("</section>\n");
 }
 
@@ -24,7 +25,7 @@ pub(super) fn bars(report: &SummaryReport<'_>, out: &mut String) {
 fn bar(
     title: &str,
     report: &SummaryReport<'_>,
-    part: fn(&RowView) -> Option<u64>,
+    part: impl Fn(&RowView) -> Option<u64>,
     out: &mut String,
 ) {
     let whole = part(&report.summary.total);
@@ -84,12 +85,14 @@ pub(super) fn table(report: &SummaryReport<'_>, out: &mut String) {
         let _ = write!(out, "<th scope=\"col\">{title}</th>");
     }
     out.push_str("</tr></thead>\n<tbody>\n");
-    let rebuilt = report.dump.map_source == "rebuilt";
-    row(&report.summary.total, rebuilt, out);
+    let source = report.dump.map_source;
+    row(&report.summary.total, source, out);
     for kind in &report.summary.kinds {
-        row(kind, rebuilt, out);
+        row(kind, source, out);
     }
-    out.push_str("</tbody>\n</table>\n</div>\n<p class=\"fine\">");
+    out.push_str("</tbody>\n</table>\n</div>\n");
+    set_aside(report, out);
+    out.push_str("<p class=\"fine\">");
     let counters = report.counters.process;
     out.push_str(&match counters {
         Some(counters) => format!(
@@ -109,6 +112,9 @@ pub(super) fn table(report: &SummaryReport<'_>, out: &mut String) {
         let _ = write!(out, " {}.", esc(&line.replacen("private", "Private", 1)));
     }
     out.push_str("</p>\n");
+    if let Some(line) = explained_line(report) {
+        let _ = writeln!(out, "<p class=\"fine\">Private memory: {}.</p>", esc(&line));
+    }
     if let Some(free) = &report.summary.free {
         let _ = write!(
             out,
@@ -127,7 +133,33 @@ pub(super) fn table(report: &SummaryReport<'_>, out: &mut String) {
     }
 }
 
-fn row(row: &RowView, rebuilt: bool, out: &mut String) {
+/// Giant reservations, which the table above leaves out.
+fn set_aside(report: &SummaryReport<'_>, out: &mut String) {
+    let Some(table) = set_aside_table(report) else { return };
+    out.push_str(
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Reservations set aside\">\n\
+         <table class=\"types aside\">\n<thead><tr>",
+    );
+    for column in &table.columns {
+        let _ = write!(out, "<th scope=\"col\">{}</th>", esc(column.title));
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for row in &table.rows {
+        out.push_str("<tr>");
+        for (at, cell) in row.iter().enumerate() {
+            let text = esc(&cell.text);
+            let _ = match at {
+                0 => write!(out, "<th scope=\"row\">{text}</th>"),
+                _ => write!(out, "<td>{text}</td>"),
+            };
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody>\n</table>\n</div>\n");
+}
+
+fn row(row: &RowView, source: &str, out: &mut String) {
+    let rebuilt = source == "rebuilt";
     let free = matches!(row.kind, Some(RegionKind::Free | RegionKind::Unusable));
     let missing = if rebuilt { "?" } else { "-" };
     let applies = |value: Option<u64>| if free { None } else { value };
@@ -150,13 +182,14 @@ fn row(row: &RowView, rebuilt: bool, out: &mut String) {
     let head = row.kind.map_or("Total".into(), |kind| {
         format!("{}<span class=\"kind\">{}</span>", swatch(kind), kind.title())
     });
+    let (bytes_kept, committed_kept) = kept(row, source);
     let _ = write!(out, "<tr data-kind=\"{key}\"{class}><th scope=\"row\">{head}</th>");
-    out.push_str(&bytes("size", Some(row.size), missing));
-    out.push_str(&bytes("committed", applies(row.committed), &word(missing)));
+    out.push_str(&bytes("size", Some(bytes_kept), missing));
+    out.push_str(&bytes("committed", applies(committed_kept), &word(missing)));
     out.push_str(&bytes("private", applies(row.private), &word(missing)));
     out.push_str(&bytes("captured", applies(Some(row.captured)), &word(missing)));
     out.push_str(&number("blocks", Some(row.blocks), missing));
     out.push_str(&number("allocations", applies(row.allocations), &word(missing)));
-    out.push_str(&bytes("largest", row.largest, missing));
+    out.push_str(&bytes("largest", row.largest_kept, missing));
     out.push_str("</tr>\n");
 }

@@ -41,7 +41,7 @@ pub use scan::{ScanLines, groups as scan_groups};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
 pub(crate) use summary::{
-    audit_line, explained_line, head_lines, private_line, set_aside_table, strip_title,
+    audit_line, explained_line, head_lines, kept, private_line, set_aside_table, strip_title,
     summary_table, system,
 };
 pub use tables::{

@@ -45,7 +45,7 @@ impl ScanLines {
     pub fn row(&self, row: &ScanRow, paint: Paint) -> String {
         let [first, second] = self.shown.map(|column| figure(column, row));
         let dump = row.dump();
-        let verdict = dump.map_or("-", |dump| dump.verdict);
+        let verdict = dump.map_or("-", |dump| &dump.verdict);
         let process = dump.and_then(|dump| dump.process_name.as_deref()).unwrap_or("?");
         let process = sanitize::terminal(if dump.is_some() { process } else { "-" });
         let process = sanitize::clip(&process, 16);

@@ -232,7 +232,15 @@ fn table_at(report: &SummaryReport<'_>, scale: Scale) -> Table {
     table
 }
 
-/// Without what is set aside. On Linux that counted as committed.
+/// Size and committed bytes without what is set aside. On Linux that counted as
+/// committed.
+pub(crate) fn kept(row: &RowView, source: &str) -> (u64, Option<u64>) {
+    let aside = if source == "linux-maps" { row.set_aside } else { 0 };
+    let committed = row.committed.map(|bytes| bytes.saturating_sub(aside));
+    (row.size.saturating_sub(row.set_aside), committed)
+}
+
+/// Without what is set aside.
 fn row(row: &RowView, title: &str, scale: Scale, source: &str) -> Vec<Cell> {
     let rebuilt = source == "rebuilt";
     let free = matches!(row.kind, Some(RegionKind::Free | RegionKind::Unusable));
@@ -240,10 +248,9 @@ fn row(row: &RowView, title: &str, scale: Scale, source: &str) -> Vec<Cell> {
     let sized = |bytes: Option<u64>| bytes.map_or(missing.into(), |bytes| scale.size(bytes));
     let unless_free = |text: String| if free { "-".into() } else { text };
     let style = row.kind.map_or(BOLD, |_| anstyle::Style::new());
-    let aside = if source == "linux-maps" { row.set_aside } else { 0 };
-    let committed = row.committed.map(|bytes| bytes.saturating_sub(aside));
+    let (bytes, committed) = kept(row, source);
     let cells = [
-        scale.size(row.size.saturating_sub(row.set_aside)),
+        scale.size(bytes),
         unless_free(sized(committed)),
         unless_free(sized(row.private)),
         unless_free(scale.size(row.captured)),

@@ -9,7 +9,7 @@ use crate::report::{HeapsReport, Hex, ImageView, ImagesReport, StacksReport};
 
 /// Rows of one table for people; a forged list of a million entries stays
 /// bounded. JSON and CSV have all of them.
-pub(super) const ROWS: usize = 10_000;
+pub(super) const ROWS: usize = 4_096;
 
 /// One row a stack.
 pub fn stacks(report: &StacksReport<'_>) -> Table {

@@ -3,7 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{ScanRow, Scanned, ScannedCrash};
+use super::{ScanRow, Scanned, ScannedCrash, Word};
 use crate::evidence::RegionKind;
 use crate::report::{Hex, time};
 use crate::totals::{Free, Row};
@@ -59,7 +59,7 @@ pub enum Value<'r> {
     /// An address.
     Address(Hex),
     /// Words.
-    Words(&'r [&'static str]),
+    Words(&'r [Word]),
 }
 
 impl Column {
@@ -175,12 +175,12 @@ pub static COLUMNS: [Column; 69] = [
         dump.process_name.as_deref()
     )),
     dump!("process_version", "process_version", Text, |dump| text(dump.process_version.as_deref())),
-    dump!("platform", "os_type", Text, |dump| Value::Text(dump.platform)),
+    dump!("platform", "os_type", Text, |dump| Value::Text(&dump.platform)),
     dump!("os_version", "os_version", Text, |dump| text(dump.os_version.as_deref())),
-    dump!("arch", "host_arch", Text, |dump| Value::Text(dump.arch)),
+    dump!("arch", "host_arch", Text, |dump| Value::Text(&dump.arch)),
     dump!("pointer_bits", "pointer_bits", Id, |dump| Value::Number(dump.pointer_bits.into())),
-    dump!("writer", "writer", Text, |dump| text(dump.writer)),
-    dump!("map_source", "map_source", Text, |dump| Value::Text(dump.map_source)),
+    dump!("writer", "writer", Text, |dump| text(dump.writer.as_deref())),
+    dump!("map_source", "map_source", Text, |dump| Value::Text(&dump.map_source)),
     dump!("threads", "thread_count", Count, |dump| Value::Number(dump.counts[0])),
     dump!("modules", "module_count", Count, |dump| Value::Number(dump.counts[1])),
     dump!("unloaded_modules", "unloaded_module_count", Count, |dump| Value::Number(dump.counts[2])),
@@ -234,7 +234,7 @@ pub static COLUMNS: [Column; 69] = [
     crash!("exception_address", Address, |crash| crash.address.map_or(Value::Null, Value::Address)),
     crash!("exception_thread_id", Id, |crash| Value::Number(crash.thread_id.into())),
     crash!("signature", Text, |crash| Value::Text(&crash.signature)),
-    dump!("verdict", "verdict", Text, |dump| Value::Text(dump.verdict)),
+    dump!("verdict", "verdict", Text, |dump| Value::Text(&dump.verdict)),
     dump!("errors", "error_count", Count, |dump| Value::Number(dump.findings[0])),
     dump!("warnings", "warning_count", Count, |dump| Value::Number(dump.findings[1])),
     dump!("notes", "note_count", Count, |dump| Value::Number(dump.findings[2])),

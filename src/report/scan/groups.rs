@@ -60,7 +60,7 @@ impl GroupBy {
                 let version = dump.process_version.as_deref().unwrap_or("?");
                 process.map(|process| format!("{process} {version}"))
             }
-            GroupBy::Verdict => Some(dump.verdict.to_owned()),
+            GroupBy::Verdict => Some(dump.verdict.to_string()),
         }
     }
 }

@@ -6,12 +6,14 @@ mod groups;
 mod id;
 mod nested;
 mod order;
+mod parse;
 
 pub use columns::{COLUMNS, Column, Unit, Value, column};
 pub use groups::{FigureView, GroupBy, GroupView, Groups, GroupsReport, OutlierView};
 pub use nested::{Field, Items, Nested};
 pub use order::{Order, Ordered};
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 
 use serde::ser::SerializeMap;
@@ -27,6 +29,9 @@ use crate::issue::Issues;
 use crate::limits::Depth;
 use crate::rules::Severity;
 use crate::totals::{Free, Row};
+
+/// A word of ours, which a row read from JSON has a copy of.
+pub type Word = Cow<'static, str>;
 
 /// One dump, or a file that should have been one.
 #[derive(Clone, Debug)]
@@ -58,17 +63,17 @@ pub struct Scanned {
     /// File version of the first module, which is the program.
     pub process_version: Option<String>,
     /// Operating system.
-    pub platform: &'static str,
+    pub platform: Word,
     /// Its version.
     pub os_version: Option<String>,
     /// Processor architecture.
-    pub arch: &'static str,
+    pub arch: Word,
     /// 32 or 64.
     pub pointer_bits: u32,
     /// Who wrote the dump.
-    pub writer: Option<&'static str>,
+    pub writer: Option<Word>,
     /// Where the map comes from.
-    pub map_source: &'static str,
+    pub map_source: Word,
     /// Threads, modules, unloaded modules, stacks.
     pub counts: [u64; 4],
     /// Heaps; `None` where no memory was read.
@@ -83,11 +88,11 @@ pub struct Scanned {
     /// The recorded crash.
     pub crash: Option<ScannedCrash>,
     /// Why memory ran out, in one word.
-    pub verdict: &'static str,
+    pub verdict: Word,
     /// Findings of severity error, warning, note.
     pub findings: [u64; 3],
     /// The ids of the rules that fired, each once, worst first.
-    pub rules: Vec<&'static str>,
+    pub rules: Vec<Word>,
     /// How many issues the file has.
     pub issue_count: u64,
     /// The first of them.
@@ -118,10 +123,10 @@ impl ScanRow {
             let found = analysis.findings.iter().filter(|of| of.severity == severity);
             found.count() as u64
         };
-        let mut rules: Vec<&'static str> = Vec::new();
+        let mut rules: Vec<Word> = Vec::new();
         for finding in &analysis.findings {
-            if !rules.contains(&finding.rule) {
-                rules.push(finding.rule);
+            if rules.iter().all(|rule| rule != finding.rule) {
+                rules.push(finding.rule.into());
             }
         }
         let crash = Crash::of(dump, &analysis.map, &analysis.evidence);
@@ -136,12 +141,12 @@ impl ScanRow {
             process_id: dump.process.id,
             process_name: analysis.process_name().map(|name| input.text(name).into_owned()),
             process_version: version.map(|(a, b, c, d)| format!("{a}.{b}.{c}.{d}")),
-            platform: platform(dump.system.platform),
+            platform: platform(dump.system.platform).into(),
             os_version: os_version(dump).map(|text| text.into_owned()),
-            arch: arch(dump.system.arch),
+            arch: arch(dump.system.arch).into(),
             pointer_bits: dump.system.width.bits(),
-            writer: writer(dump),
-            map_source: analysis.map.source.as_str(),
+            writer: writer(dump).map(Word::from),
+            map_source: analysis.map.source.as_str().into(),
             counts: [
                 dump.threads.len() as u64,
                 dump.modules.modules.len() as u64,
@@ -153,7 +158,7 @@ impl ScanRow {
             kinds: RegionKind::ALL.map(|kind| analysis.known_row(kind)),
             free: analysis.totals.free,
             crash: crash.map(|crash| scanned_crash(input, crash)),
-            verdict: analysis.verdict.as_str(),
+            verdict: analysis.verdict.as_str().into(),
             findings: [Severity::Error, Severity::Warning, Severity::Note].map(count),
             rules,
             issue_count: issues,

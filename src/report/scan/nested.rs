@@ -20,6 +20,10 @@ pub enum Nested {
 }
 
 impl Nested {
+    /// Every list, in the order in which rows have them.
+    pub const ALL: [Nested; 4] =
+        [Nested::Regions, Nested::Findings, Nested::Threads, Nested::Modules];
+
     /// Its name in JSON, where `threads` and `modules` are counts.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -127,7 +131,7 @@ enum Cell {
 impl Items {
     /// The list of one analysis.
     pub fn of(of: Nested, input: &Input<'_>) -> Items {
-        let mut items = Items { of, cells: Vec::new() };
+        let mut items = Items::none(of);
         match of {
             Nested::Regions => items.regions(input),
             Nested::Findings => items.findings(input),
@@ -135,6 +139,23 @@ impl Items {
             Nested::Modules => items.modules(input),
         }
         items
+    }
+
+    /// A list to which nothing was added yet.
+    pub(super) fn none(of: Nested) -> Items {
+        Items { of, cells: Vec::new() }
+    }
+
+    pub(super) fn push_number(&mut self, number: Option<u64>) {
+        self.cells.push(number.map_or(Cell::Null, Cell::Number));
+    }
+
+    pub(super) fn push_address(&mut self, address: Option<Hex>) {
+        self.cells.push(address.map_or(Cell::Null, Cell::Address));
+    }
+
+    pub(super) fn push_text(&mut self, of: Option<&str>) {
+        self.cells.push(text(of));
     }
 
     /// How many there are.

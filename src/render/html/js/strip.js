@@ -109,13 +109,15 @@ function setScale(scale) {
 
 const inView = (i) => strip.pos[i] < strip.to && strip.pos[i] + strip.wide[i] > strip.from;
 
-// Where each piece lies in the picture. Collapsed: what is not committed, and
-// holes in a rebuilt map, take at most half as much room as what is committed.
+// Where each piece lies in the picture. Collapsed: what nobody can use, free or
+// reserved, and holes in a rebuilt map take at most half as much room as the
+// rest.
 function layOut() {
   const { count, page, rest, bytes } = model;
   const [pos, wide] = [new Float64Array(count), new Float64Array(count)];
   const collapsed = state.scale === "collapsed";
-  const loose = model.stateOf.map((word) => word === "free" || word === "reserve");
+  // Linux' reservations are mappings without access.
+  const loose = model.classes.map((of) => of.state === "free" || of.state === "reserve" || of.access === "NA");
   let [committed, others] = [0, 1];
   for (let i = 0; i < count; i += 1) {
     if (loose[model.cls[i]]) others += 1;
