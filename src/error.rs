@@ -12,6 +12,7 @@ enum Kind {
     Io { what: &'static str, error: io::Error },
     NotADump { what: String, next: &'static str },
     Damaged(String),
+    Internal,
 }
 
 /// `Result` with this crate's [`Error`].
@@ -28,6 +29,11 @@ impl Error {
 
     pub(crate) fn damaged(what: impl Into<String>) -> Error {
         Error(Kind::Damaged(what.into()))
+    }
+
+    /// A mistake of ours that one dump brought to light.
+    pub(crate) fn internal() -> Error {
+        Error(Kind::Internal)
     }
 
     /// Whether the bytes could not be read, as opposed to not understood.
@@ -47,6 +53,7 @@ impl fmt::Display for Error {
             Kind::Io { what, error } => write!(f, "{what}: {error}"),
             Kind::NotADump { what, next } => write!(f, "{what}; {next}"),
             Kind::Damaged(what) => write!(f, "{what}"),
+            Kind::Internal => f.write_str("internal error: please report it with this dump"),
         }
     }
 }

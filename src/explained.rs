@@ -2,8 +2,8 @@
 //! nothing. The answer is the winner's confidence and no more.
 
 use crate::classify::Piece;
-use crate::evidence::Confidence;
-use crate::map::{MapSource, MemoryType, Protection, Region, State};
+use crate::evidence::{Claim, Confidence, SANITIZER_SHADOW, Use};
+use crate::map::{MapSource, MemoryType, Protection, State};
 
 /// Why it is known what a piece is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,11 +37,26 @@ impl Explained {
     }
 }
 
-/// Whether a region is committed private memory, which the shares are of:
-/// MEM_COMMIT and MEM_PRIVATE; on Linux anonymous, private, with any access.
+/// Whether a piece is committed private memory, which the shares are of:
+/// MEM_COMMIT and MEM_PRIVATE; on Linux anonymous, private, and not without
+/// memory.
 #[inline]
-pub fn is_committed_private(region: &Region, source: MapSource) -> bool {
-    region.state == State::Commit
-        && region.memory_type == Some(MemoryType::Private)
-        && (source != MapSource::LinuxMaps || region.protect != Protection::NO_ACCESS)
+pub fn is_committed_private(piece: &Piece, source: MapSource, claims: &[Claim]) -> bool {
+    piece.region.state == State::Commit
+        && piece.region.memory_type == Some(MemoryType::Private)
+        && !is_without_memory(piece, source, claims)
+}
+
+/// Whether a private mapping of Linux has no memory that counts: without
+/// access the kernel charges nothing for it, and of a sanitizer's shadow
+/// nobody knows how much was touched.
+#[inline]
+pub fn is_without_memory(piece: &Piece, source: MapSource, claims: &[Claim]) -> bool {
+    let region = &piece.region;
+    if source != MapSource::LinuxMaps || region.memory_type != Some(MemoryType::Private) {
+        return false;
+    }
+    let claim = piece.winner.and_then(|id| claims.get(id as usize));
+    region.protect == Protection::NO_ACCESS
+        || claim.is_some_and(|claim| claim.usage == Use::Named(SANITIZER_SHADOW))
 }

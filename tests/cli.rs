@@ -26,7 +26,7 @@ fn shown(dump: Vec<u8>, args: &str) -> String {
     output.stdout.replace(&rules, "N rules checked")
 }
 
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 11] = [
     "app.dmp",
     "regions app.dmp",
     "regions app.dmp --by allocation",
@@ -37,6 +37,7 @@ const TEXTS: [&str; 10] = [
     "explain app.dmp @rsp @rip 0 ffff800000000000 7ffe0000 plugin+0x1000 7ff`ffff0000",
     "regions app.dmp --sort size --top 5 --state commit,reserve",
     "crash app.dmp",
+    "diff app.dmp app.dmp",
 ];
 
 #[test]
@@ -310,6 +311,9 @@ fn redaction_reaches_every_output() {
         "streams app.dmp",
         "report app.dmp",
         "regions app.dmp --map",
+        "diff app.dmp app.dmp --other-run",
+        "diff app.dmp app.dmp -f json",
+        "diff app.dmp app.dmp -f markdown",
         "explain app.dmp 30000 33000 38000",
         "explain app.dmp 30000 33000 38000 -f json",
     ];
@@ -393,7 +397,9 @@ fn manuals() {
     assert!(run(["man"]).stdout.contains(".TH"));
     assert!(run(["man", "regions"]).stdout.contains("min\\-size"));
     let list = run(["schema"]).stdout;
-    for name in ["summary", "regions", "explain", "stacks", "images", "heaps", "streams", "rules"] {
+    for name in
+        ["summary", "regions", "explain", "stacks", "images", "heaps", "diff", "streams", "rules"]
+    {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("schema").join(format!("{name}.json"));
         assert_eq!(run(["schema", name]).stdout, fs::read_to_string(path).unwrap());

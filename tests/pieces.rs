@@ -175,7 +175,7 @@ fn set_aside(analysis: &Analysis<'_>, what: &str) {
 fn shares(analysis: &Analysis<'_>, pieces: &[Piece], what: &str) {
     let mut sums = [0_u64; 3];
     for piece in pieces {
-        if is_committed_private(&piece.region, analysis.map.source) {
+        if is_committed_private(piece, analysis.map.source, &analysis.evidence.claims) {
             sums[Explained::of(piece) as usize] += piece.range.size();
         }
     }

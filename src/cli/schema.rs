@@ -20,8 +20,10 @@ enum Document {
     Images,
     Heaps,
     Fits,
+    Diff,
     Streams,
     Check,
+    Scan,
     Rules,
 }
 
@@ -36,8 +38,10 @@ pub(super) fn run(args: &Schema, options: &Options) -> Done {
         Some(Document::Images) => include_str!("../../schema/images.json"),
         Some(Document::Heaps) => include_str!("../../schema/heaps.json"),
         Some(Document::Fits) => include_str!("../../schema/fits.json"),
+        Some(Document::Diff) => include_str!("../../schema/diff.json"),
         Some(Document::Streams) => include_str!("../../schema/streams.json"),
         Some(Document::Check) => include_str!("../../schema/check.json"),
+        Some(Document::Scan) => include_str!("../../schema/scan.json"),
         Some(Document::Rules) => include_str!("../../schema/rules.json"),
     };
     output::write(options, &[], |out, _| out.write_all(text.as_bytes()))

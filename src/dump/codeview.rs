@@ -5,8 +5,8 @@
 use std::fmt;
 
 use super::StreamReader;
-use super::bytes::{array_at, text_before_nul, u32_at};
-use super::strings::{NAME_BYTES, located, location};
+use super::bytes::{array_at, length, text_before_nul, u32_at};
+use super::strings::{NAME_BYTES, location};
 
 const RSDS: u32 = 0x5344_5352;
 const NB10: u32 = 0x3031_424e;
@@ -68,7 +68,9 @@ pub(super) fn read(
     module: &[u8; 108],
 ) -> CodeView {
     let Some((size, rva)) = location(module, 0x4c) else { return CodeView::default() };
-    let Some(bytes) = located(reader, (size, rva)) else {
+    let most = length(NAME_BYTES.saturating_add(24));
+    let bytes = reader.source.slice(rva.into(), most.min(size.into()));
+    let Some(bytes) = bytes.filter(|_| reader.source.holds(rva.into(), size.into())) else {
         reader.issue(kind, place, || {
             format!(
                 "the CodeView record, {size} bytes at {rva:#x}, lies outside the file; no debug id"

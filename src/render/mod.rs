@@ -10,6 +10,8 @@ pub mod junit;
 pub mod markdown;
 mod number;
 mod paint;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod region_json;
 pub mod sanitize;
 #[cfg(feature = "ci")]

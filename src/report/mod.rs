@@ -8,6 +8,7 @@
 mod address;
 mod check;
 mod crash;
+mod diff;
 mod dump;
 mod entries;
 mod explain;
@@ -21,6 +22,7 @@ mod page;
 pub mod redact;
 mod regions;
 mod rules;
+pub mod scan;
 mod stacks;
 mod streams;
 mod summary;
@@ -29,6 +31,10 @@ pub mod time;
 pub use address::AddressText;
 pub use check::{BaselineReport, CheckReport, CheckView, CheckedDump};
 pub use crash::{CrashReport, FrameView, RegisterView, StackUse, ThreadView};
+pub use diff::{
+    AmountView, ChangeView, CountView, DiffReport, Ends, GrowthView, ImageAt, ImageChangesView,
+    ImagePair, KindGrowthView, OwnerGrowthView, RunView, TallyView, TypeGrowthView,
+};
 pub use dump::{DumpView, ExceptionView};
 pub use entries::{BlockView, BucketView, CorruptionView, SizeView, SizesView, UnreadView, blocks};
 pub use explain::{

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{DumpView, Hex, Input, Lazy, SCHEMA_VERSION};
 use crate::dump::PointerWidth;
 use crate::evidence::Confidence;
-use crate::evidence::images::Image;
+use crate::evidence::images::Places;
 use crate::evidence::stacks::Stack;
 
 /// The document of `stacks`.
@@ -116,24 +116,5 @@ fn view<'a>(input: &Input<'a>, stack: &Stack, places: &Places<'_>) -> StackView<
         start_address: start.map(|address| input.hex(address)),
         start: start.and_then(|address| places.name(address)).map(|name| input.owned(name)),
         confidence: stack.confidence.as_str(),
-    }
-}
-
-/// The images by address: there can be many threads and many images.
-struct Places<'a>(Vec<&'a Image>);
-
-impl<'a> Places<'a> {
-    fn of(images: &'a [Image]) -> Places<'a> {
-        let mut images: Vec<&Image> = images.iter().collect();
-        images.sort_by_key(|image| image.range.start());
-        Places(images)
-    }
-
-    /// `module+0x12`, of the image that begins nearest below the address.
-    fn name(&self, address: u64) -> Option<String> {
-        let after = self.0.partition_point(|image| image.range.start() <= address);
-        let image = self.0.get(after.checked_sub(1)?)?;
-        let inside = image.range.contains(address) && !image.name().is_empty();
-        inside.then(|| format!("{}+{:#x}", image.name(), address - image.range.start()))
     }
 }

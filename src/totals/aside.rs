@@ -2,8 +2,12 @@
 //! process. They cost the process next to nothing, and every size beside them
 //! reads as nothing: so a reader gets them in a table of their own.
 
-use crate::dump::PointerWidth;
+use super::records::kind_of;
+use super::{KINDS, Totals};
+use crate::classify::sweep_kinds;
 use crate::evidence::{Claim, Confidence, RegionKind, Use};
+use crate::explained::is_without_memory;
+use crate::map::{RegionMap, State};
 
 /// Reserved bytes of one allocation from which on it is giant. Engines and
 /// collectors set aside 256 MiB and more to place things in; stacks, heap
@@ -25,39 +29,102 @@ pub struct SetAside {
     pub largest: (u64, u64),
 }
 
-/// The reserved bytes of the allocation that the fold is in.
-#[derive(Debug)]
-pub(super) struct Reserve {
-    /// All of them.
-    pub(super) bytes: u64,
-    /// From how many bytes on they are giant.
-    pub(super) giant: u64,
-    /// The largest reserved piece that a claim is about: the base of its
-    /// allocation, its bytes and the claim.
-    named: Option<(u64, u64, u32)>,
+/// What is set aside, by kind and by use.
+#[derive(Default)]
+pub(super) struct Aside {
+    rows: Vec<SetAside>,
+    kinds: [u64; KINDS],
+    /// The largest allocation of each kind without what is set aside of it.
+    largest: [u64; KINDS],
 }
 
-impl Reserve {
-    /// In 32 bits every reserved byte counts: nothing is set aside.
-    pub(super) fn new(width: PointerWidth) -> Reserve {
-        let giant = match width {
-            PointerWidth::Bits32 => u64::MAX,
-            PointerWidth::Bits64 => GIANT,
-        };
-        Reserve { bytes: 0, giant, named: None }
-    }
-
-    /// Remembers the claim that won on reserved bytes.
-    pub(super) fn name(&mut self, base: u64, bytes: u64, winner: Option<u32>) {
-        let before = self.named.filter(|(of, ..)| *of == base).map_or(0, |(_, most, _)| most);
-        if let Some(winner) = winner.filter(|_| bytes > before) {
-            self.named = Some((base, bytes, winner));
+impl Aside {
+    /// One more sweep over a map of 64 bits that has an allocation of this
+    /// size: maps without one have nothing to set aside.
+    pub(super) fn of(map: &RegionMap<'_>, claims: &[Claim]) -> Aside {
+        let mut aside = Aside::default();
+        let mut run = Run::default();
+        let mut pieces = sweep_kinds(map, claims);
+        loop {
+            pieces.plain_records(|record| {
+                let base = (!record.is_free()).then_some(record.allocation_base);
+                if run.base != base {
+                    aside.end(&mut run, claims);
+                    run.base = base;
+                }
+                run.add(kind_of(record), record.size, !record.is_committed(), None);
+            });
+            let Some(piece) = pieces.next() else { break };
+            if run.base != piece.region.allocation_base {
+                aside.end(&mut run, claims);
+                run.base = piece.region.allocation_base;
+            }
+            let without = is_without_memory(&piece, map.source, claims);
+            let reserved = piece.region.state == State::Reserve || without;
+            run.add(piece.kind.index(), piece.range.size(), reserved, piece.winner);
         }
+        aside.end(&mut run, claims);
+        aside
     }
 
-    /// The claim on most reserved bytes of the allocation at `base`.
-    pub(super) fn named(&self, base: u64) -> Option<u32> {
-        self.named.filter(|(of, ..)| *of == base).map(|(_, _, winner)| winner)
+    fn end(&mut self, run: &mut Run, claims: &[Claim]) {
+        let run = std::mem::take(run);
+        let Some(base) = run.base else { return };
+        let reserved: u64 = run.reserved.iter().sum();
+        let all: u64 = run.all.iter().sum();
+        let most = (0..KINDS).rev().max_by_key(|kind| run.all[*kind]).unwrap_or(0);
+        let mut kept = all;
+        if reserved >= GIANT {
+            kept -= reserved;
+            let claim = run.named.1.and_then(|id| claims.get(id as usize));
+            add(&mut self.rows, RegionKind::ALL[most], claim, (reserved, base));
+            for (sum, bytes) in self.kinds.iter_mut().zip(run.reserved) {
+                *sum += bytes;
+            }
+        }
+        self.largest[most] = self.largest[most].max(kept);
+    }
+
+    /// Puts it where it belongs.
+    pub(super) fn put(self, totals: &mut Totals) {
+        for kind in RegionKind::ALL {
+            let place = kind.index();
+            let Some(row) = totals.kinds[place].as_mut() else { continue };
+            row.set_aside = self.kinds[place];
+            if !matches!(kind, RegionKind::Free | RegionKind::Unusable) {
+                row.largest_kept = row.largest_kept.map(|_| self.largest[place]);
+            }
+        }
+        totals.total.set_aside = self.kinds.iter().sum();
+        let largest = self.largest.into_iter().max();
+        totals.total.largest_kept = totals.total.largest_kept.and(largest);
+        totals.set_aside = self.rows;
+    }
+}
+
+/// One allocation: its bytes and the reserved ones by kind.
+#[derive(Default)]
+struct Run {
+    base: Option<u64>,
+    all: [u64; KINDS],
+    reserved: [u64; KINDS],
+    /// The largest reserved piece that a claim is about.
+    named: (u64, Option<u32>),
+}
+
+impl Run {
+    #[inline]
+    fn add(&mut self, kind: usize, size: u64, reserved: bool, winner: Option<u32>) {
+        if self.base.is_none() {
+            return;
+        }
+        self.all[kind] += size;
+        if reserved {
+            self.reserved[kind] += size;
+            if winner.is_some() && size > self.named.0 {
+                self.named = (size, winner);
+            }
+        }
     }
 }
 

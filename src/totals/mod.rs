@@ -8,10 +8,10 @@ pub mod strip;
 use crate::addr::AddressRange;
 use crate::classify::{Piece, sweep_kinds};
 use crate::dump::{CapturedRange, Dump, PointerWidth};
-use crate::evidence::{Claim, RegionKind, SANITIZER_SHADOW, Use};
+use crate::evidence::{Claim, RegionKind};
 use crate::explained::{Explained, is_committed_private};
-use crate::map::{MapSource, MemoryType, Origin, Protection, RegionMap, State};
-use aside::{GIANT, Reserve, SetAside};
+use crate::map::{MapSource, MemoryType, Origin, RegionMap, State};
+use aside::{Aside, SetAside};
 use strip::Strip;
 
 /// Free blocks smaller than this are too small for jemalloc and the JavaScript
@@ -64,6 +64,38 @@ impl Shares {
     /// All of them.
     pub fn sum(&self) -> u64 {
         self.structure.saturating_add(self.heuristic).saturating_add(self.unexplained)
+    }
+
+    fn add(&mut self, explained: Explained, bytes: u64) {
+        let share = match explained {
+            Explained::Structure => &mut self.structure,
+            Explained::Heuristic => &mut self.heuristic,
+            Explained::Nothing => &mut self.unexplained,
+        };
+        *share = share.wrapping_add(bytes);
+    }
+
+    fn plus(self, other: Shares) -> Shares {
+        Shares {
+            structure: self.structure.saturating_add(other.structure),
+            heuristic: self.heuristic.saturating_add(other.heuristic),
+            unexplained: self.unexplained.saturating_add(other.unexplained),
+        }
+    }
+}
+
+impl Row {
+    /// That of a kind which is known to have no byte.
+    pub fn none() -> Row {
+        let none = Some(0);
+        Row {
+            committed: none,
+            reserved: none,
+            private: none,
+            allocations: none,
+            largest: none,
+            ..Row::default()
+        }
     }
 }
 
@@ -140,11 +172,8 @@ impl Totals {
             let Some(piece) = pieces.next() else { break };
             fold.add(&piece);
         }
-        fold.end_allocation();
-        if fold.has_mixed {
-            fold.split_set_aside(sweep_kinds(map, claims));
-        }
-        fold.finish()
+        let aside = fold.has_giant(map).then(|| Aside::of(map, claims));
+        fold.finish(aside)
     }
 
     /// The row of a kind, zeros when it has no byte.
@@ -163,16 +192,12 @@ struct Sums {
     captured: u64,
     blocks: u64,
     allocations: u64,
-    /// The largest allocation without what is set aside of giant ones, and
-    /// the largest giant one with it.
     largest: u64,
-    giant: u64,
-    set_aside: u64,
     /// Of the pieces that claims touch.
     shares: Shares,
 }
 
-const KINDS: usize = RegionKind::COUNT;
+const KINDS: usize = RegionKind::ALL.len();
 
 /// How many bytes of each kind one region or allocation holds. Nearly all hold
 /// a single kind and never touch the table.
@@ -225,10 +250,6 @@ struct Fold<'m> {
     allocation: Mix,
     allocation_base: Option<u64>,
     plain: records::Plain,
-    reserve: Reserve,
-    set_aside: Vec<SetAside>,
-    /// Whether a giant allocation has several kinds.
-    has_mixed: bool,
     free: Free,
     free_block: Option<AddressRange>,
     raw_block: u64,
@@ -252,9 +273,6 @@ impl<'m> Fold<'m> {
             allocation: Mix::NONE,
             allocation_base: None,
             plain: records::Plain::default(),
-            reserve: Reserve::new(map.width),
-            set_aside: Vec::new(),
-            has_mixed: false,
             free: Free::default(),
             free_block: None,
             raw_block: 0,
@@ -279,10 +297,9 @@ impl<'m> Fold<'m> {
             self.outside = self.outside.wrapping_add(size.wrapping_sub(inside));
         }
         let captured = self.captured_bytes(piece.range);
-        let without_memory = self.is_without_memory(piece);
-        let explainable = !without_memory && is_committed_private(region, self.source);
+        let explainable = is_committed_private(piece, self.source, self.claims);
         let written = piece.kind == RegionKind::Image && region.protect.is_writable();
-        let private = explainable || written;
+        let private = explainable || (written && region.memory_type != Some(MemoryType::Private));
         if self.strip.shows(region.state) {
             self.strip.add(kind, size);
         }
@@ -317,32 +334,7 @@ impl<'m> Fold<'m> {
         }
         if region.allocation_base.is_some() {
             self.allocation.add(kind, size);
-            let aside = if without_memory { size } else { reserved };
-            self.reserve.bytes = self.reserve.bytes.wrapping_add(aside);
-            if let Some(base) = region.allocation_base.filter(|_| aside > 0) {
-                self.reserve.name(base, aside, piece.winner);
-            }
         }
-    }
-
-    /// Whether a private mapping of Linux has no memory that counts: without
-    /// access the kernel charges nothing for it, and of a sanitizer's shadow
-    /// nobody knows how much was touched.
-    #[inline]
-    fn is_without_memory(&self, piece: &Piece) -> bool {
-        let region = &piece.region;
-        if self.source != MapSource::LinuxMaps || region.memory_type != Some(MemoryType::Private) {
-            return false;
-        }
-        region.protect == Protection::NO_ACCESS
-            || (region.range.size() >= GIANT
-                && self
-                    .claim(piece.winner)
-                    .is_some_and(|claim| claim.usage == Use::Named(SANITIZER_SHADOW)))
-    }
-
-    fn claim(&self, id: Option<u32>) -> Option<&'m Claim> {
-        self.claims.get(id? as usize)
     }
 
     /// Whether captured memory that no earlier piece has given begins at or
@@ -425,57 +417,25 @@ impl<'m> Fold<'m> {
 
     #[inline]
     fn end_allocation(&mut self) {
-        let mixed = self.allocation.mixed.is_some();
         let Some((kind, bytes)) = self.allocation.take() else { return };
-        let reserved = std::mem::take(&mut self.reserve.bytes);
-        let aside = if reserved < self.reserve.giant { 0 } else { reserved };
-        if aside > 0 {
-            self.set_aside(kind, bytes, aside, mixed);
-        }
         let sums = &mut self.kinds[kind];
         sums.allocations += 1;
-        sums.largest = sums.largest.max(bytes - aside);
+        sums.largest = sums.largest.max(bytes);
     }
 
-    /// Sets the reserved bytes of a giant allocation aside.
-    #[cold]
-    fn set_aside(&mut self, kind: usize, bytes: u64, aside: u64, mixed: bool) {
-        let base = self.allocation_base.unwrap_or(0);
-        let claim = self.claim(self.reserve.named(base));
-        aside::add(&mut self.set_aside, RegionKind::ALL[kind], claim, (aside, base));
-        let sums = &mut self.kinds[kind];
-        sums.giant = sums.giant.max(bytes);
-        sums.set_aside = sums.set_aside.wrapping_add(aside);
-        self.has_mixed |= mixed;
+    /// Whether an allocation is large enough for what is set aside.
+    fn has_giant(&mut self, map: &RegionMap<'_>) -> bool {
+        self.end_allocation();
+        let largest = RegionKind::ALL.into_iter().zip(&self.kinds).map(|(kind, sums)| match kind {
+            RegionKind::Free | RegionKind::Unusable => 0,
+            _ => sums.largest,
+        });
+        map.width == PointerWidth::Bits64
+            && map.knows_free()
+            && largest.max().is_some_and(|largest| largest >= aside::GIANT)
     }
 
-    /// Counts what is set aside by kind, once more and piece by piece: for
-    /// giant allocations of several kinds, which few processes have.
-    fn split_set_aside(&mut self, pieces: impl Iterator<Item = Piece>) {
-        self.kinds.iter_mut().for_each(|sums| sums.set_aside = 0);
-        let (mut base, mut run) = (None, [0_u64; KINDS]);
-        for piece in pieces {
-            if piece.region.allocation_base != base {
-                self.end_split(std::mem::replace(&mut run, [0; KINDS]));
-                base = piece.region.allocation_base;
-            }
-            if piece.region.state == State::Reserve || self.is_without_memory(&piece) {
-                run[piece.kind.index()] += piece.range.size();
-            }
-        }
-        self.end_split(run);
-    }
-
-    fn end_split(&mut self, run: [u64; KINDS]) {
-        if run.iter().sum::<u64>() < self.reserve.giant {
-            return;
-        }
-        for (sums, bytes) in self.kinds.iter_mut().zip(run) {
-            sums.set_aside = sums.set_aside.wrapping_add(bytes);
-        }
-    }
-
-    fn finish(mut self) -> Totals {
+    fn finish(mut self, aside: Option<Aside>) -> Totals {
         self.end_region();
         self.end_allocation();
         self.end_free_run();
@@ -508,33 +468,18 @@ impl<'m> Fold<'m> {
             _ if self.source == MapSource::Rebuilt => self.audit.accounted,
             range => range.map_or(0, AddressRange::size).saturating_add(self.outside),
         };
-        Totals {
+        let mut totals = Totals {
             kinds,
             total: row(&total, self.source, None),
             free: (self.source != MapSource::Rebuilt).then_some(self.free),
             audit: self.audit,
             strip: self.strip,
-            set_aside: self.set_aside,
-        }
-    }
-}
-
-impl Shares {
-    fn add(&mut self, explained: Explained, bytes: u64) {
-        let share = match explained {
-            Explained::Structure => &mut self.structure,
-            Explained::Heuristic => &mut self.heuristic,
-            Explained::Nothing => &mut self.unexplained,
+            set_aside: Vec::new(),
         };
-        *share = share.wrapping_add(bytes);
-    }
-
-    fn plus(self, other: Shares) -> Shares {
-        Shares {
-            structure: self.structure.saturating_add(other.structure),
-            heuristic: self.heuristic.saturating_add(other.heuristic),
-            unexplained: self.unexplained.saturating_add(other.unexplained),
+        if let Some(aside) = aside {
+            aside.put(&mut totals);
         }
+        totals
     }
 }
 
@@ -550,8 +495,6 @@ impl Sums {
             blocks: self.blocks + other.blocks,
             allocations: self.allocations + other.allocations,
             largest: self.largest.max(other.largest),
-            giant: self.giant.max(other.giant),
-            set_aside: self.set_aside.saturating_add(other.set_aside),
             shares: self.shares.plus(other.shares),
         }
     }
@@ -572,9 +515,9 @@ fn row(sums: &Sums, source: MapSource, kind: Option<RegionKind>) -> Row {
         captured: sums.captured,
         blocks: sums.blocks,
         allocations: known.then_some(sums.allocations),
-        largest: known.then_some(sums.largest.max(sums.giant)),
+        largest: known.then_some(sums.largest),
         shares: known.then_some(sums.shares),
-        set_aside: sums.set_aside,
+        set_aside: 0,
         largest_kept: known.then_some(sums.largest),
     }
 }
@@ -648,12 +591,11 @@ mod tests {
             let by_records = Totals::of(&dump, &map, &claims);
             let mut fold = Fold::new(&map, &claims, dump.captured.ranges());
             crate::classify::sweep(&map, &claims).for_each(|piece| fold.add(&piece));
-            let by_pieces = fold.finish();
+            let by_pieces = fold.finish(None);
             assert_eq!(by_records.kinds, by_pieces.kinds);
             assert_eq!(by_records.total, by_pieces.total);
             assert_eq!(by_records.free, by_pieces.free);
             assert_eq!(by_records.audit, by_pieces.audit);
-            assert_eq!(by_records.set_aside, by_pieces.set_aside);
             assert_eq!(by_records.strip.kinds(80), by_pieces.strip.kinds(80));
             assert_eq!(by_records.audit.range_size, by_records.audit.accounted);
         }

@@ -53,6 +53,12 @@ const KIND: [u8; CLASSES] = {
     kinds
 };
 
+/// [`RegionKind::index`] of a record by its own type.
+#[inline]
+pub(super) fn kind_of(record: &RawRegion) -> usize {
+    usize::from(KIND[class(record)])
+}
+
 fn class(record: &RawRegion) -> usize {
     usize::from(record.is_image()) * IMAGE
         | usize::from(record.is_mapped()) * MAPPED
@@ -83,41 +89,34 @@ impl Fold<'_> {
         *bytes = bytes.wrapping_add(size);
         *blocks += 1;
         self.end_free_run();
-        let reserved = if class & COMMITTED != 0 { 0 } else { size };
-        self.add_to_allocation(record.allocation_base, kind, (size, reserved));
+        self.add_to_allocation(record.allocation_base, kind, size);
     }
 
     /// Adds a region to the open allocation, or ends that one and begins the
     /// next. Which of them is a coin toss: without a branch it costs half.
     #[inline(always)]
-    fn add_to_allocation(&mut self, base: u64, kind: usize, (size, reserved): (u64, u64)) {
+    fn add_to_allocation(&mut self, base: u64, kind: usize, size: u64) {
         let begins = self.allocation_base != Some(base);
         let open = self.allocation.only.unwrap_or(kind);
-        let mixed = self.allocation.mixed.is_some() || (open != kind && !begins);
-        if mixed || self.reserve.bytes >= self.reserve.giant {
-            return self.add_to_odd_allocation(base, kind, (size, reserved));
+        if self.allocation.mixed.is_some() || (open != kind && !begins) {
+            return self.add_to_mixed_allocation(base, kind, size);
         }
-        let bytes = std::mem::take(&mut self.allocation.bytes);
-        let (ended, goes_on) = if begins { (bytes, 0) } else { (0, bytes) };
+        let ended = if begins { self.allocation.bytes } else { 0 };
         let sums = &mut self.kinds[open];
         sums.allocations += u64::from(ended > 0);
         sums.largest = sums.largest.max(ended);
         self.allocation.only = Some(kind);
-        self.allocation.bytes = goes_on + size;
-        let before = if begins { 0 } else { self.reserve.bytes };
-        self.reserve.bytes = before.wrapping_add(reserved);
+        self.allocation.bytes = self.allocation.bytes - ended + size;
         self.allocation_base = Some(base);
     }
 
-    /// The same for an allocation of several kinds, and after a giant one.
     #[cold]
-    fn add_to_odd_allocation(&mut self, base: u64, kind: usize, (size, reserved): (u64, u64)) {
+    fn add_to_mixed_allocation(&mut self, base: u64, kind: usize, size: u64) {
         if self.allocation_base != Some(base) {
             self.end_allocation();
             self.allocation_base = Some(base);
         }
         self.allocation.add(kind, size);
-        self.reserve.bytes = self.reserve.bytes.wrapping_add(reserved);
     }
 
     /// A free record that no free run goes before: its head is unusable up to

@@ -12,9 +12,9 @@ use crate::data::{Case, list, number, text};
 
 /// The pieces that are checked, and what they are said to be used for.
 fn by_structure<'c>(case: &'c Case<'_>) -> impl Iterator<Item = (&'c Piece, &'static str)> + 'c {
-    let map = &case.analysis.map;
+    let (map, claims) = (&case.analysis.map, &case.analysis.evidence.claims);
     let pieces = case.pieces.iter().filter(|piece| {
-        is_committed_private(&piece.region, map.source)
+        is_committed_private(piece, map.source, claims)
             && Explained::of(piece) == Explained::Structure
     });
     pieces.map(|piece| {

@@ -16,6 +16,7 @@ mod macho;
 mod maps;
 mod names;
 mod pe;
+mod places;
 mod runs;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub(super) mod unlisted;
 
 pub use data::{DataImage, DataLayout};
 pub(super) use maps::is_line_of_image;
+pub use places::Places;
 
 use super::survey::Survey;
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};

@@ -2,12 +2,14 @@
 
 mod check;
 mod crash;
+mod diff;
 mod explain;
 mod fits;
 mod map;
 mod regions;
 mod reports;
 mod rules;
+mod scan;
 mod streams;
 mod summary;
 mod tables;
@@ -17,6 +19,12 @@ pub(crate) use check::{check_line, check_text};
 pub use crash::crash;
 pub(crate) use crash::{
     facts as crash_facts, frames as crash_frames, frames_note, no_crash, title as crash_title,
+};
+pub use diff::{DiffTables, diff};
+pub(crate) use diff::{
+    audit_line as diff_audit, head_lines as diff_head, image_table as diff_images,
+    kind_table as diff_kinds, owner_table as diff_owners, region_table as diff_regions,
+    region_title as diff_region_title,
 };
 pub use explain::explain;
 pub use fits::fits;
@@ -28,6 +36,7 @@ pub use regions::{
 };
 pub use reports::{heaps, images, stacks};
 pub use rules::{rules, table as rules_table};
+pub use scan::{ScanLines, groups as scan_groups};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
 pub(crate) use summary::{
