@@ -12,6 +12,8 @@ enum Kind {
     Io { what: &'static str, error: io::Error },
     NotADump { what: String, next: &'static str },
     Damaged(String),
+    Internal,
+    Isolated(String),
 }
 
 /// `Result` with this crate's [`Error`].
@@ -30,6 +32,16 @@ impl Error {
         Error(Kind::Damaged(what.into()))
     }
 
+    /// A mistake of ours that one dump brought to light.
+    pub(crate) fn internal() -> Error {
+        Error(Kind::Internal)
+    }
+
+    /// What happened to a process that read one file.
+    pub fn isolated(what: impl Into<String>) -> Error {
+        Error(Kind::Isolated(what.into()))
+    }
+
     /// Whether the bytes could not be read, as opposed to not understood.
     pub fn is_io(&self) -> bool {
         matches!(self.0, Kind::Io { .. })
@@ -46,7 +58,8 @@ impl fmt::Display for Error {
         match &self.0 {
             Kind::Io { what, error } => write!(f, "{what}: {error}"),
             Kind::NotADump { what, next } => write!(f, "{what}; {next}"),
-            Kind::Damaged(what) => write!(f, "{what}"),
+            Kind::Damaged(what) | Kind::Isolated(what) => write!(f, "{what}"),
+            Kind::Internal => f.write_str("internal error: please report it with this dump"),
         }
     }
 }

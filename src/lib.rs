@@ -41,12 +41,16 @@
 
 pub mod addr;
 pub mod analysis;
+pub mod batch;
 pub mod classify;
 pub mod crash;
+pub mod diff;
 pub mod dump;
 pub mod error;
 pub mod evidence;
+pub mod explained;
 pub mod fits;
+pub mod inputs;
 pub mod issue;
 pub mod limits;
 pub mod map;
@@ -59,5 +63,6 @@ pub mod size;
 pub mod source;
 pub mod synth;
 pub mod totals;
+pub mod unexplained;
 
 pub use analysis::{Analysis, analyze, analyze_with};

@@ -44,7 +44,7 @@ pub(super) fn run(args: &Heaps, options: &Options) -> Done {
     let failed = |what| Failure::Message(format!("heaps: {what}"));
     let heap =
         args.heap.as_ref().map(|heap| heap.resolve(&analysis)).transpose().map_err(failed)?;
-    let all = args.walk || args.sizes || args.blocks || options.depth == Depth::Walk;
+    let all = args.walk || args.sizes || args.blocks || options.depth == Some(Depth::Walk);
     let entries = match () {
         () if args.no_walk => Entries::None,
         () if all => Entries::All,

@@ -30,8 +30,8 @@ pub struct Thread {
     pub context: Option<(u64, u64)>,
     /// The thread's name.
     pub name: Option<String>,
-    /// What stream 17 adds.
-    pub info: Option<ThreadInfo>,
+    /// What stream 17 adds. Most dumps lack it, and there may be many threads.
+    pub info: Option<Box<ThreadInfo>>,
 }
 
 /// MINIDUMP_THREAD_INFO (64 bytes an entry).
@@ -142,7 +142,7 @@ fn read_infos(reader: &mut StreamReader<'_, '_>, system: &SystemInfo, threads: &
         infos.push(u32_at(record, 0).unwrap_or(0), record);
     }
     for thread in threads {
-        thread.info = infos.find(thread.id).map(|record| decode_info(record, system));
+        thread.info = infos.find(thread.id).map(|record| Box::new(decode_info(record, system)));
     }
 }
 
@@ -320,7 +320,10 @@ mod tests {
                     affinity: 3,
                 };
                 assert_eq!(dump.threads[0].info, None);
-                assert_eq!((dump.threads[1].info, messages(dump).len()), (Some(expected), 0));
+                assert_eq!(
+                    (dump.threads[1].info.as_deref(), messages(dump).len()),
+                    (Some(&expected), 0)
+                );
             });
         }
     }
@@ -331,7 +334,7 @@ mod tests {
             let stream = [words([header, stride, u32::MAX]), vec![0; 64]].concat();
             let dump = Bytes::new().stream(3, list(&[thread(0, 0, 0)])).stream(17, stream).finish();
             read(&dump, |dump| {
-                assert_eq!((dump.threads[0].info, messages(dump).len()), (None, 1));
+                assert_eq!((dump.threads[0].info.as_deref(), messages(dump).len()), (None, 1));
             });
         }
     }

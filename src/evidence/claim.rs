@@ -49,6 +49,9 @@ impl RegionKind {
         RegionKind::Unknown,
     ];
 
+    /// How many kinds there are.
+    pub const COUNT: usize = RegionKind::ALL.len();
+
     /// The word in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -86,7 +89,7 @@ impl RegionKind {
     /// Its place in [`ALL`](Self::ALL).
     #[inline]
     #[allow(clippy::as_conversions)]
-    pub fn index(self) -> usize {
+    pub const fn index(self) -> usize {
         self as usize
     }
 }

@@ -42,7 +42,7 @@ fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> 
             dropped: 0,
             issues,
             regions: Regions::Records(list),
-            telling: check.telling.firsts(),
+            telling: check.telling.indexes(),
         };
     }
     let before = list.len();
@@ -110,34 +110,33 @@ fn check_records(
     mut captured: &[CapturedRange],
 ) -> Check {
     let highest = width.mask(u64::MAX);
-    let (mut clean, mut lists_free, mut full) = (true, false, false);
+    let mut next_run = || match captured.split_first() {
+        Some((run, rest)) => {
+            captured = rest;
+            (run.range.start(), run.range.last())
+        }
+        None => (u64::MAX, u64::MAX),
+    };
+    let (mut run_start, mut run_last) = next_run();
+    let (mut clean, mut lists_free) = (true, false);
     let mut telling = Telling::new();
-    let (mut at, mut expected) = (0_u64, 0_u64);
+    let mut before = 0_u64;
     for (raw, index) in list.iter().zip(0_u32..) {
         let last = raw.base.wrapping_add(raw.size.wrapping_sub(1));
         let free = raw.is_free();
         let known_state = free | raw.is_committed() | raw.is_reserved();
         let known_kind = free | raw.is_private() | raw.is_mapped() | raw.is_image();
-        clean &= !full
-            & (raw.base >= expected)
-            & (raw.size != 0)
-            & (last >= raw.base)
-            & (last <= highest)
-            & known_state
-            & known_kind;
+        clean &= (raw.base > before) | (index == 0);
+        clean &= (raw.size != 0) & (last >= raw.base) & (last <= highest);
+        clean &= known_state & known_kind;
         lists_free |= free;
-        while let Some((run, rest)) = captured.split_first()
-            && run.range.last() < raw.base
-        {
-            captured = rest;
+        while run_last < raw.base {
+            (run_start, run_last) = next_run();
         }
-        let has_bytes = captured.first().is_some_and(|run| run.range.start() <= raw.base);
-        telling.look(index, &raw, raw.base == expected, has_bytes);
-        at = last;
-        full = last == u64::MAX;
-        expected = last.wrapping_add(1);
+        telling.look(index, &raw, raw.base == before.wrapping_add(1), run_start <= raw.base);
+        before = last;
     }
-    Check { clean, lists_free, last: at, telling }
+    Check { clean, lists_free, last: before, telling }
 }
 
 /// The region of one record, or an issue why it has none.

@@ -74,7 +74,7 @@ pub struct RegionMap<'s> {
     /// What was wrong with the records.
     pub issues: Issues,
     regions: Regions<'s>,
-    /// Index of the first region of each allocation that
+    /// Index of a region, or of more, of each allocation that
     /// [`allocation_runs`](Self::allocation_runs) gives.
     telling: Vec<u32>,
 }
@@ -264,23 +264,27 @@ impl Iterator for RegionIter<'_, '_> {
 }
 
 impl RegionIter<'_, '_> {
-    /// The next record, straight from the file and not yet given, when the
-    /// records are sound and it follows the last region without a gap.
+    /// Takes records straight from the file while they are sound, follow the
+    /// last region without a gap, and `accept` says yes.
     #[inline]
-    pub(crate) fn peek_record(&self) -> Option<RawRegion> {
-        let Listed::Records(records) = &self.regions else { return None };
-        let (_, raw) = records.clone().next()?;
-        (raw.base == self.at && self.held.is_none()).then_some(raw)
-    }
-
-    /// Passes over the record that [`peek_record`](Self::peek_record) gave.
-    #[inline]
-    pub(crate) fn skip_record(&mut self, raw: &RawRegion) {
-        if let Listed::Records(records) = &mut self.regions {
-            records.next();
+    pub(crate) fn take_records(&mut self, mut accept: impl FnMut(&RawRegion) -> bool) {
+        let Listed::Records(records) = &mut self.regions else { return };
+        if self.held.is_some() {
+            return;
         }
-        self.at = raw.base.wrapping_add(raw.size);
-        self.started = true;
+        let (mut at, mut taken) = (self.at, 0_usize);
+        for (_, raw) in records.clone() {
+            if raw.base != at || !accept(&raw) {
+                break;
+            }
+            at = raw.base.wrapping_add(raw.size);
+            taken = taken.saturating_add(1);
+        }
+        if let Some(last) = taken.checked_sub(1) {
+            records.nth(last);
+            self.at = at;
+            self.started = true;
+        }
     }
 
     #[inline]

@@ -74,19 +74,18 @@ impl AllocationRun {
     }
 }
 
-/// Finds the allocations that tell something, record by record.
+/// Finds the regions that make their allocation tell something, record by
+/// record.
 #[derive(Debug)]
 pub(super) struct Telling {
-    /// Index of the first region of each, but for those in `buffer`.
-    firsts: Vec<u32>,
+    /// Their indexes, but for those in `buffer`.
+    found: Vec<u32>,
     /// Written at every record and kept when it tells something: whether one
     /// does is a coin toss that no branch predictor wins.
     buffer: [u32; Telling::BUFFER],
     filled: usize,
+    /// The allocation base of the last record; no record's after a free one.
     base: u64,
-    first: u32,
-    /// Whether the allocation the pass is in is listed already.
-    listed: bool,
 }
 
 impl Telling {
@@ -95,20 +94,13 @@ impl Telling {
     const SMALL: u64 = 0x18_0000;
 
     pub(super) fn new() -> Telling {
-        Telling {
-            firsts: Vec::new(),
-            buffer: [0; Telling::BUFFER],
-            filled: 0,
-            base: 0,
-            first: 0,
-            listed: false,
-        }
+        Telling { found: Vec::new(), buffer: [0; Telling::BUFFER], filled: 0, base: u64::MAX }
     }
 
-    /// Index of the first region of each, in address order.
-    pub(super) fn firsts(mut self) -> Vec<u32> {
-        self.firsts.extend_from_slice(&self.buffer[..self.filled]);
-        self.firsts
+    /// Their indexes in address order.
+    pub(super) fn indexes(mut self) -> Vec<u32> {
+        self.found.extend_from_slice(&self.buffer[..self.filled]);
+        self.found
     }
 
     /// `follows` says that the record begins where the last one ended,
@@ -117,19 +109,17 @@ impl Telling {
     pub(super) fn look(&mut self, index: u32, raw: &RawRegion, follows: bool, captured: bool) {
         let free = raw.is_free();
         let protect = Protection(raw.protect);
-        let begins = !follows | free | (raw.allocation_base != self.base);
-        self.base = if free { u64::MAX } else { raw.allocation_base };
-        self.first = if begins { index } else { self.first };
-        self.listed = (self.listed & !begins) | free;
+        let base = if free { u64::MAX } else { raw.allocation_base };
+        let begins = !follows | (base != self.base);
+        self.base = base;
         let plain = raw.is_committed() & protect.is_writable() & !protect.is_guard();
         let small_view = raw.is_mapped() & begins & !captured & (raw.size < Telling::SMALL);
         let other = !raw.is_private() & !small_view;
         let telling = other | protect.is_executable() | (raw.is_private() & begins & !plain);
-        self.buffer[self.filled] = self.first;
-        self.filled += usize::from(telling & !self.listed);
-        self.listed |= telling;
+        self.buffer[self.filled] = index;
+        self.filled += usize::from(telling & !free);
         if self.filled == Telling::BUFFER {
-            self.firsts.extend_from_slice(&self.buffer);
+            self.found.extend_from_slice(&self.buffer);
             self.filled = 0;
         }
     }
@@ -157,20 +147,36 @@ impl RegionMap<'_> {
     /// The allocations that tell something, in address order.
     #[inline]
     pub(crate) fn allocation_runs(&self) -> impl Iterator<Item = AllocationRun> + '_ {
-        self.telling.iter().filter_map(|first| self.run_from(*first as usize))
+        let mut next = 0;
+        self.telling.iter().filter_map(move |index| {
+            let index = *index as usize;
+            let run = (index >= next).then(|| self.run_from(self.run_start(index, next))).flatten();
+            next = run.map_or(next, |run| run.first + run.regions);
+            run
+        })
     }
 
-    /// The allocation around `address`, whether it tells something or not.
-    pub(crate) fn run_at(&self, address: u64) -> Option<AllocationRun> {
-        let mut first = self.first_after(address).checked_sub(1)?;
-        let mut region = self.get(first).filter(|region| region.range.contains(address))?;
-        while let Some(before) = first.checked_sub(1).and_then(|index| self.get(index))
+    /// Index of the first region of the allocation of the one at `index`,
+    /// from `lowest` on.
+    #[inline]
+    fn run_start(&self, index: usize, lowest: usize) -> usize {
+        let mut first = index;
+        let Some(mut region) = self.get(index) else { return index };
+        while first > lowest
+            && let Some(before) = self.get(first - 1)
             && before.allocation_base == region.allocation_base
             && before.range.last().wrapping_add(1) == region.range.start()
         {
             (first, region) = (first - 1, before);
         }
-        self.run_from(first)
+        first
+    }
+
+    /// The allocation around `address`, whether it tells something or not.
+    pub(crate) fn run_at(&self, address: u64) -> Option<AllocationRun> {
+        let index = self.first_after(address).checked_sub(1)?;
+        self.get(index).filter(|region| region.range.contains(address))?;
+        self.run_from(self.run_start(index, 0))
     }
 
     #[inline]

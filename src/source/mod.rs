@@ -4,10 +4,12 @@
 //! [`Source::slice`]; memory contents are copied with positioned reads
 //! ([`Source::read_at`]). Contents never go through the map: the kernel's
 //! read-ahead turned 1.2 MB of needed pages into 1.77 GB of disk reads, and
-//! every touched page would count as memory of ours.
+//! every touched page would count as memory of ours. Runs over many dumps map
+//! nothing ([`Source::open_positioned`]).
 
 mod format;
 mod mapped;
+mod positioned;
 
 pub use format::FileFormat;
 
@@ -17,6 +19,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use mapped::MappedFile;
+use positioned::PositionedFile;
 
 /// Files up to this size are read whole: one read beats mapping and faulting.
 const READ_WHOLE: u64 = 1 << 20;
@@ -33,6 +36,7 @@ pub struct Source(Bytes);
 enum Bytes {
     Owned(Vec<u8>),
     Mapped(MappedFile),
+    Positioned(PositionedFile),
 }
 
 impl Source {
@@ -55,6 +59,24 @@ impl Source {
         Ok(Source(Bytes::Owned(bytes)))
     }
 
+    /// Opens a file for positioned reads only: nothing is mapped, and no more
+    /// is read than what is asked for. A file that becomes shorter meanwhile
+    /// is a [`failure`](Self::failure), not the end of the program.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_positioned(path: &Path) -> Result<Source> {
+        let failed = |error| Error::io("cannot read the file", error);
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        // Pipes and devices have no size, nor have the files of /proc.
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Source::open(path);
+        }
+        let file = PositionedFile::open(file, metadata.len()).map_err(failed)?;
+        Ok(Source(Bytes::Positioned(file)))
+    }
+
     /// Reads everything from a pipe or another reader.
     ///
     /// # Errors
@@ -74,28 +96,41 @@ impl Source {
 
     /// The size of the file in bytes.
     pub fn len(&self) -> u64 {
-        u64::try_from(self.head().len()).unwrap_or(u64::MAX)
+        match &self.0 {
+            Bytes::Owned(bytes) => length(bytes),
+            Bytes::Mapped(file) => length(file.bytes()),
+            Bytes::Positioned(file) => file.len(),
+        }
     }
 
     /// Whether the file has no bytes.
     pub fn is_empty(&self) -> bool {
-        self.head().is_empty()
+        self.len() == 0
     }
 
-    /// The bytes as one slice, for headers and streams.
-    pub(crate) fn head(&self) -> &[u8] {
-        match &self.0 {
-            Bytes::Owned(bytes) => bytes,
-            Bytes::Mapped(file) => file.bytes(),
-        }
+    /// Why bytes that the file had when it was opened could not be read:
+    /// everything that was made of it since is then worth nothing.
+    pub fn failure(&self) -> Option<Error> {
+        let Bytes::Positioned(file) = &self.0 else { return None };
+        let error = file.failure()?;
+        let same = io::Error::new(error.kind(), error.to_string());
+        Some(Error::io("cannot read the file", same))
     }
 
     /// `size` bytes at `offset`, or `None` when the file is too short for all
-    /// of them.
+    /// of them. What is asked for may be read from the file whole: a size that
+    /// a dump claims is clipped by the caller to what it can use.
     pub fn slice(&self, offset: u64, size: u64) -> Option<&[u8]> {
-        let start = usize::try_from(offset).ok()?;
-        let end = start.checked_add(usize::try_from(size).ok()?)?;
-        self.head().get(start..end)
+        match &self.0 {
+            Bytes::Owned(bytes) => part(bytes, offset, size),
+            Bytes::Mapped(file) => part(file.bytes(), offset, size),
+            Bytes::Positioned(file) => file.slice(offset, size),
+        }
+    }
+
+    /// Whether the file has `size` bytes at `offset`.
+    pub fn holds(&self, offset: u64, size: u64) -> bool {
+        offset.checked_add(size).is_some_and(|end| end <= self.len())
     }
 
     /// As many of the `size` bytes at `offset` as the file has.
@@ -112,6 +147,7 @@ impl Source {
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             Bytes::Mapped(file) if self.len() > COPY_FROM_MAP => file.read_at(offset, buffer),
+            Bytes::Positioned(file) => file.read_at(offset, buffer),
             _ => {
                 let wanted = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
                 let bytes = self.slice_clipped(offset, wanted);
@@ -122,4 +158,38 @@ impl Source {
             }
         }
     }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+fn part(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
+    let start = usize::try_from(offset).ok()?;
+    bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)
+}
+
+/// Fills `buffer` from `offset`; fewer bytes at the end of the file.
+fn read_fully(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0_usize;
+    while let Some(rest) = buffer.get_mut(done..) {
+        let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
+        match read_once(file, rest, at) {
+            Ok(0) => break,
+            Ok(count) => done = done.saturating_add(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(unix)]
+fn read_once(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_once(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }

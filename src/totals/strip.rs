@@ -4,7 +4,7 @@
 use crate::evidence::RegionKind;
 use crate::map::State;
 
-const KINDS: usize = RegionKind::ALL.len();
+const KINDS: usize = RegionKind::COUNT;
 const CELLS: usize = 512;
 /// The first size of a cell: one page.
 const PAGE: u64 = 4096;
@@ -24,38 +24,45 @@ pub enum Scale {
 pub struct Strip {
     /// What it shows.
     pub scale: Scale,
+    /// The full cells.
     cells: Vec<[u64; KINDS]>,
+    /// Bytes of a full cell.
     cell_size: u64,
-    /// Bytes in the last cell.
+    /// The cell that bytes are added to, and how many it has.
+    open: [u64; KINDS],
     filled: u64,
 }
 
 impl Strip {
     pub(super) fn new(linear: bool) -> Strip {
         let scale = if linear { Scale::Linear } else { Scale::Committed };
-        Strip { scale, cells: Vec::with_capacity(CELLS), cell_size: PAGE, filled: PAGE }
+        let cells = Vec::with_capacity(CELLS);
+        Strip { scale, cells, cell_size: PAGE, open: [0; KINDS], filled: 0 }
+    }
+
+    /// Whether free and reserved memory is shown too.
+    #[inline]
+    pub(super) fn is_linear(&self) -> bool {
+        self.scale == Scale::Linear
     }
 
     /// Whether memory of this state has a place in the strip.
     #[inline]
-    pub(super) fn shows(&self, state: State) -> bool {
-        self.scale == Scale::Linear || !matches!(state, State::Free | State::Reserve)
+    pub fn shows(&self, state: State) -> bool {
+        self.is_linear() || !matches!(state, State::Free | State::Reserve)
     }
 
     /// Adds the next bytes in address order.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&mut self, kind: usize, bytes: u64) {
-        if let Some(cell) = self.cells.last_mut()
-            && bytes <= self.cell_size - self.filled
-        {
-            cell[kind] += bytes;
-            self.filled += bytes;
-            return;
+        if bytes > self.cell_size - self.filled {
+            return self.add_across(kind, bytes);
         }
-        self.add_across(kind, bytes);
+        self.open[kind] += bytes;
+        self.filled += bytes;
     }
 
-    /// Adds bytes that do not fit the last cell.
+    /// Adds bytes that do not fit the open cell.
     fn add_across(&mut self, kind: usize, bytes: u64) {
         let mut left = bytes;
         while left > self.room() {
@@ -63,47 +70,44 @@ impl Strip {
         }
         while left > 0 {
             if self.filled == self.cell_size {
-                self.cells.push([0; KINDS]);
+                self.cells.push(std::mem::take(&mut self.open));
                 self.filled = 0;
             }
             let part = left.min(self.cell_size - self.filled);
-            if let Some(cell) = self.cells.last_mut() {
-                cell[kind] += part;
-            }
+            self.open[kind] += part;
             self.filled += part;
             left -= part;
         }
     }
 
-    /// Bytes until the cells run out.
+    /// Bytes until the cells run out, the open one being the last.
     fn room(&self) -> u64 {
-        let unused = (CELLS - self.cells.len()) as u64;
+        let unused = (CELLS - 1 - self.cells.len()) as u64;
         unused.saturating_mul(self.cell_size).saturating_add(self.cell_size - self.filled)
     }
 
+    /// Joins each two full cells; an odd one is joined with the open one.
     fn join_neighbours(&mut self) {
-        let odd = self.cells.len() % 2 == 1;
-        let joined = self.cells.chunks(2).map(|pair| {
-            let mut sum = [0; KINDS];
-            for cell in pair {
-                sum.iter_mut().zip(cell).for_each(|(sum, bytes)| *sum += bytes);
-            }
+        let sum = |left: &[u64; KINDS], right: &[u64; KINDS]| {
+            let mut sum = *left;
+            sum.iter_mut().zip(right).for_each(|(sum, bytes)| *sum += bytes);
             sum
-        });
-        self.cells = joined.collect();
-        if !odd && !self.cells.is_empty() {
+        };
+        let odd = if self.cells.len() % 2 == 1 { self.cells.pop() } else { None };
+        if let Some(last) = odd {
+            self.open = sum(&last, &self.open);
             self.filled += self.cell_size;
         }
-        self.cell_size = self.cell_size.saturating_mul(2);
-        if self.cells.is_empty() {
-            self.filled = self.cell_size;
+        for at in 0..self.cells.len() / 2 {
+            self.cells[at] = sum(&self.cells[2 * at], &self.cells[2 * at + 1]);
         }
+        self.cells.truncate(self.cells.len() / 2);
+        self.cell_size = self.cell_size.saturating_mul(2);
     }
 
     /// Bytes shown in all.
     pub fn bytes(&self) -> u64 {
-        let full = (self.cells.len() as u64).saturating_sub(1);
-        if self.cells.is_empty() { 0 } else { full * self.cell_size + self.filled }
+        self.cells.len() as u64 * self.cell_size + self.filled
     }
 
     /// The strip at a width: the kind with most bytes in each cell.
@@ -115,7 +119,7 @@ impl Strip {
         let width = width.min(usize::try_from(total).unwrap_or(usize::MAX));
         let mut out = vec![[0_u128; KINDS]; width];
         let mut start = 0_u64;
-        for cell in &self.cells {
+        for cell in self.cells.iter().chain([&self.open]) {
             let size: u64 = cell.iter().sum();
             let place = |at: u64| (u128::from(at) * width as u128 / u128::from(total)) as usize;
             let (first, last) = (place(start), place(start + size.saturating_sub(1)));
@@ -171,9 +175,9 @@ mod tests {
             let strip =
                 strip(&[(RegionKind::Free, size), (RegionKind::Heap, size), (RegionKind::Free, 3)]);
             assert_eq!(strip.bytes(), 2 * size + 3);
-            let sum: u64 = strip.cells.iter().flatten().sum();
+            let sum: u64 = strip.cells.iter().chain([&strip.open]).flatten().sum();
             assert_eq!(sum, 2 * size + 3);
-            assert!(strip.cells.len() <= CELLS);
+            assert!(strip.cells.len() < CELLS);
         }
     }
 
