@@ -352,7 +352,7 @@ fn nothing_in_a_heap_makes_a_walk_long() {
         ("large blocks, cycle", large, large.to_le_bytes().into()),
         ("large block, size", large + 0x20, u64::MAX.to_le_bytes().into()),
         ("uncommitted ranges, cycle", range + 0x10, (range + 0x10).to_le_bytes().into()),
-        ("uncommitted range, size", range + 0x28, (u64::MAX & !0xfff).to_le_bytes().into()),
+        ("uncommitted range, size", range + 0x28, (!0xfff_u64).to_le_bytes().into()),
         ("segments counted", heap + 0x238 + 0x20, u32::MAX.to_le_bytes().into()),
         ("pages counted", second + 0x38, u32::MAX.to_le_bytes().into()),
         ("segment in another", second + 0x30, (heap + 0x1000).to_le_bytes().into()),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
+use super::findings::capital;
 use super::picture::{ink, swatch};
 use super::{assets, esc, plain};
 use crate::evidence::RegionKind;
@@ -61,7 +62,8 @@ pub fn diff(report: &DiffReport, out: &mut dyn io::Write) -> io::Result<()> {
 fn conclusion(report: &DiffReport, out: &mut String) {
     let mut lines = report.conclusion.iter();
     let first = lines.next().map_or("No difference", String::as_str);
-    let _ = write!(out, "<section class=\"verdict note\">\n<h2>{}</h2>\n<ul>\n", esc(first));
+    let _ =
+        write!(out, "<section class=\"verdict note\">\n<h2>{}</h2>\n<ul>\n", esc(&capital(first)));
     for line in lines {
         let _ = writeln!(out, "<li>{}</li>", esc(line));
     }

@@ -24,21 +24,21 @@ pub struct Linked {
 const COLUMNS: [(&str, bool); 14] = [
     ("Dump", false),
     ("Process", false),
-    ("Version", false),
-    ("Written", false),
-    ("System", false),
     ("Verdict", false),
     ("Committed by type", true),
     ("Committed", true),
     ("Private", true),
     ("Largest free", true),
-    ("Threads", true),
     ("Findings", true),
-    ("Issues", true),
     ("Crash", false),
+    ("Threads", true),
+    ("Version", false),
+    ("Written", false),
+    ("System", false),
+    ("Issues", true),
 ];
-/// Columns that rows are grouped by.
-const GROUPS: &str = "1 2 5 13";
+/// Columns that rows are grouped by: process, verdict, crash, version.
+const GROUPS: &str = "1 2 8 10";
 
 /// Writes the page.
 ///
@@ -67,8 +67,9 @@ pub fn folder(title: &str, rows: &[Linked], out: &mut dyn io::Write) -> io::Resu
         let _ = write!(body, "<th scope=\"col\"{class}>{title}</th>");
     }
     body.push_str("</tr></thead>\n<tbody>\n");
+    let shared = shared_folder(rows);
     for linked in rows {
-        line(linked, most, &mut body);
+        line(linked, shared, most, &mut body);
     }
     body.push_str("</tbody>\n</table>\n</div>\n<p class=\"legend\">");
     for kind in RegionKind::ALL {
@@ -80,17 +81,33 @@ pub fn folder(title: &str, rows: &[Linked], out: &mut dyn io::Write) -> io::Resu
     let _ = write!(
         body,
         "</p>\n</main>\n<footer>\n<p>dumpmap {} · schema {SCHEMA_VERSION}. Committed memory is \
-         drawn on one scale for all rows; <b>?</b> is not known.</p>\n</footer>\n",
+         drawn on one scale for all rows. Findings: errors / warnings / notes. <b>?</b> is not known.</p>\n</footer>\n",
         env!("CARGO_PKG_VERSION")
     );
     assets::tables(&format!("{title} · dumpmap"), &body, out)
 }
 
-fn line(linked: &Linked, most: u64, out: &mut String) {
-    let path = esc(&linked.row.path);
+/// Bytes of the folder that all paths begin with, its separator included.
+fn shared_folder(rows: &[Linked]) -> usize {
+    let Some((first, rest)) = rows.split_first() else { return 0 };
+    let first = first.row.path.as_str();
+    let mut shared = first.rfind(['/', '\\']).map_or(0, |at| at + 1);
+    for linked in rest {
+        let path = linked.row.path.as_str();
+        while shared > 0 && path.get(..shared) != first.get(..shared) {
+            let shorter = first.get(..shared - 1).and_then(|start| start.rfind(['/', '\\']));
+            shared = shorter.map_or(0, |at| at + 1);
+        }
+    }
+    shared
+}
+
+fn line(linked: &Linked, shared: usize, most: u64, out: &mut String) {
+    let path = &linked.row.path;
+    let shown = esc(path.get(shared..).unwrap_or(path));
     let name = match &linked.page {
-        Some(page) => format!("<a href=\"{}\">{path}</a>", esc(page)),
-        None => path.into_owned(),
+        Some(page) => format!("<a href=\"{}\" title=\"{}\">{shown}</a>", esc(page), esc(path)),
+        None => format!("<span title=\"{}\">{shown}</span>", esc(path)),
     };
     let dump = match &linked.row.result {
         Ok(dump) => dump,
@@ -115,15 +132,11 @@ fn line(linked: &Linked, most: u64, out: &mut String) {
         format!("{} {} {}", dump.platform, dump.os_version.as_deref().unwrap_or(""), dump.arch);
     let _ = write!(out, "<tr><th scope=\"row\">{name}</th>");
     out.push_str(&text(dump.process_name.as_deref()));
-    out.push_str(&text(dump.process_version.as_deref()));
-    out.push_str(&text(written.as_deref()));
-    out.push_str(&text(Some(&system)));
     out.push_str(&text(Some(&dump.verdict)));
     bar(dump, most, out);
     out.push_str(&number(dump.total.committed, size));
     out.push_str(&number(dump.total.private, size));
     out.push_str(&number(dump.free.map(|free| free.largest), size));
-    out.push_str(&number(Some(dump.counts[0]), grouped));
     let [errors, warnings, notes] = dump.findings;
     // Errors weigh more than any number of warnings, and so on.
     let weight = errors.saturating_mul(1_000_000) + warnings.saturating_mul(1_000) + notes;
@@ -132,8 +145,12 @@ fn line(linked: &Linked, most: u64, out: &mut String) {
         "<td class=\"num\" data-sort=\"{weight}\" title=\"{}\">{errors} / {warnings} / {notes}</td>",
         esc(&dump.rules.join(", "))
     );
-    out.push_str(&number(Some(dump.issue_count), grouped));
     out.push_str(&text(dump.crash.as_ref().map(|crash| crash.signature.as_str())));
+    out.push_str(&number(Some(dump.counts[0]), grouped));
+    out.push_str(&text(dump.process_version.as_deref()));
+    out.push_str(&text(written.as_deref()));
+    out.push_str(&text(Some(&system)));
+    out.push_str(&number(Some(dump.issue_count), grouped));
     out.push_str("</tr>\n");
 }
 

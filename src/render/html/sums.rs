@@ -78,7 +78,7 @@ const COLUMNS: [&str; 8] =
 /// VMMap's table without what a dump cannot have.
 pub(super) fn table(report: &SummaryReport<'_>, out: &mut String) {
     out.push_str(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Memory by type\">\n\
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of memory by type\">\n\
          <table class=\"types\" id=\"types\">\n<thead><tr>",
     );
     for title in COLUMNS {
@@ -116,10 +116,10 @@ pub(super) fn table(report: &SummaryReport<'_>, out: &mut String) {
         let _ = writeln!(out, "<p class=\"fine\">Private memory: {}.</p>", esc(&line));
     }
     if let Some(free) = &report.summary.free {
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<p class=\"fine\">Free: <data value=\"{}\">{}</data> in {}, the largest \
-             <data value=\"{}\">{}</data> at <code>{}</code>{}.</p>\n",
+             <data value=\"{}\">{}</data> at <code>{}</code>{}.</p>",
             free.size,
             size(free.size),
             count(free.blocks, "block"),
