@@ -3,7 +3,7 @@
 //! that the page carries compressed.
 //!
 //! Text of a dump gets into the page through [`sanitize::html`] or, in the
-//! data, through [`data::document`]; script sets it as text, never as markup.
+//! data, through `data.rs`; script sets it as text, never as markup.
 
 mod assets;
 mod columns;
