@@ -80,8 +80,8 @@ fn many(paths: &[PathBuf], pages: bool, options: &Options) -> Done {
         limits: input::limits(options),
         ..batch::Options::default()
     };
-    let paths = paths.to_vec();
-    let found = inputs::find(paths.into_iter().map(Ok), Links::PassOver, None);
+    let given = paths.to_vec();
+    let found = inputs::find(given.into_iter().map(Ok), Links::PassOver, None);
     let rows = batch::rows(found, &batch, move |path, analysis| match analysis {
         Ok(analysis) => {
             let row = ScanRow::of(&Input { analysis, path, privacy }, &[]);
