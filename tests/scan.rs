@@ -142,9 +142,10 @@ fn a_row_says_what_the_summary_says() {
         }
     }
     assert_eq!(row["verdict"], summary["verdict"]);
-    let rules: BTreeSet<&Value> =
-        summary["findings"].as_array().unwrap().iter().map(|finding| &finding["rule"]).collect();
-    assert_eq!(row["rules"].as_array().unwrap().iter().collect::<BTreeSet<_>>(), rules);
+    let findings = summary["findings"].as_array().unwrap().iter();
+    let rules: BTreeSet<&str> = findings.map(|finding| finding["rule"].as_str().unwrap()).collect();
+    let of_row = row["rules"].as_array().unwrap().iter();
+    assert_eq!(of_row.map(|rule| rule.as_str().unwrap()).collect::<BTreeSet<_>>(), rules);
     assert_eq!(row["issue_count"], summary["issue_count"]);
     let crash = scratch.run("crash d/2-full.dmp -f json --depth streams".split(' '));
     let crash: Value = serde_json::from_str(&crash.stdout).unwrap();

@@ -69,7 +69,47 @@ pub(super) fn run(args: &Diff, options: &Options) -> Done {
     use Format::{Csv, Json, Jsonl, Markdown, Text};
     let format = supported("diff", options.format, &[Text, Json, Jsonl, Csv, Markdown])?;
     let paths: Vec<&Path> = args.dumps.iter().map(PathBuf::as_path).collect();
-    let (first_path, last_path) = ends(&paths)?;
+    let all = matches!(format, Json | Jsonl | Csv);
+    let question = Question {
+        run: match (args.same_run, args.other_run) {
+            (true, _) => RunChoice::Same,
+            (_, true) => RunChoice::Other,
+            _ => RunChoice::Decide,
+        },
+        top: args.top.unwrap_or(if all { usize::MAX } else { TOP }),
+        min: args.min,
+        sort: match args.sort {
+            Key::Committed => Sort::Committed,
+            Key::Size => Sort::Size,
+        },
+    };
+    let report = report(&paths, &question, options)?;
+    let tables = match args.by {
+        None => DiffTables::All,
+        Some(By::Kind) => DiffTables::Kinds,
+        Some(By::Owner) => DiffTables::Owners,
+        Some(By::Region) => DiffTables::Regions,
+    };
+    output::write(options, &paths, |out, paint| match (format, args.by) {
+        (Json, _) => json::document(&report, out),
+        (Jsonl, Some(By::Kind)) => json::lines(&report.kinds, out),
+        (Jsonl, Some(By::Region)) => json::lines(&report.regions, out),
+        (Jsonl, _) => json::lines(&report.owners, out),
+        (Csv, Some(By::Kind)) => csv::rows(&report.kinds, out),
+        (Csv, Some(By::Region)) => csv::rows(&report.regions, out),
+        (Csv, _) => csv::rows(&report.owners, out),
+        (Markdown, _) => out.write_all(markdown::diff(&report, tables).as_bytes()),
+        _ => out.write_all(text::diff(&report, tables, paint).as_bytes()),
+    })
+}
+
+/// The report on dumps, oldest first.
+pub(super) fn report(
+    paths: &[&Path],
+    question: &Question,
+    options: &Options,
+) -> Result<DiffReport, Failure> {
+    let (first_path, last_path) = ends(paths)?;
     let (first_source, last_source) = (input::open(first_path)?, input::open(last_path)?);
     let first = input::load(&first_source, first_path, options)?;
     let last = input::load(&last_source, last_path, options)?;
@@ -89,45 +129,14 @@ pub(super) fn run(args: &Diff, options: &Options) -> Done {
     }
     take(&last, &last_owners, last_path);
 
-    let all = matches!(format, Json | Jsonl | Csv);
-    let question = Question {
-        run: match (args.same_run, args.other_run) {
-            (true, _) => RunChoice::Same,
-            (_, true) => RunChoice::Other,
-            _ => RunChoice::Decide,
-        },
-        top: args.top.unwrap_or(if all { usize::MAX } else { TOP }),
-        min: args.min,
-        sort: match args.sort {
-            Key::Committed => Sort::Committed,
-            Key::Size => Sort::Size,
-        },
-    };
-    let diff = diff((&first, &first_owners), (&last, &last_owners), &snapshots, &question);
+    let diff = diff((&first, &first_owners), (&last, &last_owners), &snapshots, question);
     let ends = Ends {
         first: input::input(&first, first_path, options),
         first_owners: &first_owners,
         last: input::input(&last, last_path, options),
         last_owners: &last_owners,
     };
-    let report = DiffReport::of(&ends, heads, &snapshots, &diff);
-    let tables = match args.by {
-        None => DiffTables::All,
-        Some(By::Kind) => DiffTables::Kinds,
-        Some(By::Owner) => DiffTables::Owners,
-        Some(By::Region) => DiffTables::Regions,
-    };
-    output::write(options, &paths, |out, paint| match (format, args.by) {
-        (Json, _) => json::document(&report, out),
-        (Jsonl, Some(By::Kind)) => json::lines(&report.kinds, out),
-        (Jsonl, Some(By::Region)) => json::lines(&report.regions, out),
-        (Jsonl, _) => json::lines(&report.owners, out),
-        (Csv, Some(By::Kind)) => csv::rows(&report.kinds, out),
-        (Csv, Some(By::Region)) => csv::rows(&report.regions, out),
-        (Csv, _) => csv::rows(&report.owners, out),
-        (Markdown, _) => out.write_all(markdown::diff(&report, tables).as_bytes()),
-        _ => out.write_all(text::diff(&report, tables, paint).as_bytes()),
-    })
+    Ok(DiffReport::of(&ends, heads, &snapshots, &diff))
 }
 
 /// The first and the last; standard input can be only one of all.
