@@ -9,9 +9,20 @@ pub struct Error(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Io { what: &'static str, error: io::Error },
-    NotADump { what: String, next: &'static str },
+    Io {
+        what: &'static str,
+        error: io::Error,
+    },
+    NotADump {
+        what: String,
+        next: &'static str,
+    },
     Damaged(String),
+    #[cfg(feature = "archives")]
+    Archive {
+        what: String,
+        next: &'static str,
+    },
 }
 
 /// `Result` with this crate's [`Error`].
@@ -28,6 +39,11 @@ impl Error {
 
     pub(crate) fn damaged(what: impl Into<String>) -> Error {
         Error(Kind::Damaged(what.into()))
+    }
+
+    #[cfg(feature = "archives")]
+    pub(crate) fn archive(what: impl Into<String>, next: &'static str) -> Error {
+        Error(Kind::Archive { what: what.into(), next })
     }
 
     /// Whether the bytes could not be read, as opposed to not understood.
@@ -47,6 +63,8 @@ impl fmt::Display for Error {
             Kind::Io { what, error } => write!(f, "{what}: {error}"),
             Kind::NotADump { what, next } => write!(f, "{what}; {next}"),
             Kind::Damaged(what) => write!(f, "{what}"),
+            #[cfg(feature = "archives")]
+            Kind::Archive { what, next } => write!(f, "{what}; {next}"),
         }
     }
 }

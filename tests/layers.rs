@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["render"],
     &["report"],
     &["batch", "compare", "fits", "policy"],
+    &["archive"],
     &["owner"],
     &["analysis"],
     &["rules"],

@@ -1,0 +1,290 @@
+//! Dumps inside archives and compressed files: finds them, and unpacks what
+//! an analysis needs of them. Formats are told apart by content.
+//!
+//! At [`Depth::Streams`] a dump is decoded to the last byte that its streams
+//! name and no further: a full dump has them in its first thousandth. At
+//! other depths it is unpacked into memory, or, when it is large, into a
+//! temporary file without a name, which is gone when the process is.
+//!
+//! No name from an archive ever becomes a path. What an archive claims of
+//! itself is checked against bytes; [`Limits`] bounds what it can cost.
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//!
+//! use dumpmap::limits::{Depth, Limits};
+//!
+//! let limits = Limits { depth: Depth::Streams, ..Limits::default() };
+//! let found = dumpmap::archive::for_each_dump("dumps.zip".as_ref(), &limits, &mut |name, dump| {
+//!     match dump {
+//!         Ok(source) => println!("{name}: {} bytes", source.len()),
+//!         Err(error) => println!("{name}: {error}"),
+//!     }
+//!     ControlFlow::Continue(())
+//! })?;
+//! println!("{} dumps, {} other files", found.dumps, found.skipped);
+//! # Ok::<(), dumpmap::error::Error>(())
+//! ```
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions
+)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
+
+mod cab;
+mod compressed;
+mod dump;
+mod meter;
+mod seven_zip;
+mod store;
+mod tar;
+mod unpacking;
+mod walk;
+mod zip;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::limits::{Depth, Limits};
+use crate::source::{FileFormat, Source};
+use walk::{Goal, Walk};
+
+/// What is between an archive and a member's name: `dumps.zip!/app/one.dmp`.
+pub const SEPARATOR: &str = "!/";
+
+/// What was in an archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Members that are dumps.
+    pub dumps: u64,
+    /// Members that could not be read.
+    pub failed: u64,
+    /// Members that are something else; folders are not counted.
+    pub skipped: u64,
+}
+
+/// Calls `visit` for each dump in a file, in the order of the archive, with
+/// one of them unpacked at a time. The name is the member's, `inner.zip!/one.dmp`
+/// in an archive within it, and empty when the file itself is the dump or its
+/// only content. The source is named `path!/member`, as reports show it.
+///
+/// An error is a member that cannot be read, or, with an empty name, what ended
+/// the reading of the archive. Members that are no dumps are counted, not visited.
+/// A break ends it.
+///
+/// At [`Depth::Streams`] a source may be a prefix of its dump: only good for
+/// an analysis at that depth.
+///
+/// # Errors
+/// The file cannot be read, or is neither a dump nor an archive that can be
+/// opened.
+pub fn for_each_dump(
+    path: &Path,
+    limits: &Limits,
+    visit: &mut dyn FnMut(&str, Result<Source>) -> ControlFlow<()>,
+) -> Result<Found> {
+    let mut file = open_file(path)?;
+    if !is_archive(&mut file)? {
+        return visit_file(path, visit);
+    }
+    let goal = if limits.depth == Depth::Streams { Goal::Streams } else { Goal::Whole };
+    Walk::new(goal, limits, Some(path.as_os_str()), visit).file(&mut file)
+}
+
+/// As [`for_each_dump`], for bytes that are in memory.
+///
+/// # Errors
+/// As [`for_each_dump`].
+pub fn for_each_dump_in(
+    bytes: &[u8],
+    limits: &Limits,
+    visit: &mut dyn FnMut(&str, Result<Source>) -> ControlFlow<()>,
+) -> Result<Found> {
+    let goal = if limits.depth == Depth::Streams { Goal::Streams } else { Goal::Whole };
+    Walk::new(goal, limits, None, visit).file(&mut Cursor::new(bytes))
+}
+
+/// Opens one dump: a file, the only dump of an archive, or `archive!/member`.
+/// A dump in an archive is unpacked whole, whatever the depth.
+///
+/// # Errors
+/// It cannot be read, is no dump, or the archive holds none or several; then
+/// the error lists them.
+pub fn open_dump(path: &Path, limits: &Limits) -> Result<Source> {
+    if path.exists() {
+        let mut file = open_file(path)?;
+        if is_archive(&mut file)? {
+            return only_dump(&mut file, path.as_os_str(), limits);
+        }
+        return Source::open(path);
+    }
+    match split(path) {
+        Some((archive, member)) => {
+            let mut file = open_file(&archive)?;
+            if !is_archive(&mut file)? {
+                return Err(Error::not_a_dump("this file is no archive", "give its path alone"));
+            }
+            member_of(&mut file, archive.as_os_str(), &member, limits)
+        }
+        None => Source::open(path),
+    }
+}
+
+/// As [`open_dump`], for a file that is read already, from `name`.
+///
+/// # Errors
+/// As [`open_dump`].
+pub fn open_dump_in(file: Source, name: &OsStr, limits: &Limits) -> Result<Source> {
+    match FileFormat::of(file.slice_clipped(0, 4096)).archive() {
+        Some(_) => only_dump(&mut Cursor::new(file.head()), name, limits),
+        None => Ok(file),
+    }
+}
+
+/// Splits `archive!/member` at the first separator that follows the name of a
+/// file.
+fn split(path: &Path) -> Option<(PathBuf, String)> {
+    let text = path.to_str()?;
+    text.match_indices(SEPARATOR).find_map(|(at, _)| {
+        let (archive, rest) = text.split_at(at);
+        let member = rest.strip_prefix(SEPARATOR)?;
+        let archive = Path::new(archive);
+        (archive.is_file() && !member.is_empty()).then(|| (archive.to_owned(), member.to_owned()))
+    })
+}
+
+/// `archive!/member`; the archive alone when it has no names inside.
+fn joined(archive: &OsStr, member: &str) -> OsString {
+    let mut name = archive.to_owned();
+    if !member.is_empty() {
+        name.push(SEPARATOR);
+        name.push(member);
+    }
+    name
+}
+
+fn only_dump(input: &mut dyn Archive, name: &OsStr, limits: &Limits) -> Result<Source> {
+    let mut names = Vec::new();
+    let mut failed = Vec::new();
+    let mut list = |member: &str, dump: Result<Source>| {
+        match dump {
+            Ok(_) => names.push(member.to_owned()),
+            Err(error) => failed.push(format!("{member}: {error}")),
+        }
+        ControlFlow::Continue(())
+    };
+    let found = Walk::new(Goal::Names, limits, Some(name), &mut list).file(input)?;
+    match names.as_slice() {
+        [member] => member_of(input, name, member, limits),
+        [] if failed.is_empty() => Err(Error::not_a_dump(
+            format!("no minidump in this archive; it has {} other files", found.skipped),
+            "was another file meant?",
+        )),
+        [] => Err(Error::damaged(format!(
+            "no dump in this archive can be read: {}",
+            some_of(&failed, "; ")
+        ))),
+        members => {
+            let unread = match failed.as_slice() {
+                [] => String::new(),
+                failed => format!(", and what cannot be read: {}", some_of(failed, "; ")),
+            };
+            Err(Error::archive(
+                format!(
+                    "{} dumps in this archive: {}{unread}",
+                    members.len(),
+                    some_of(members, ", ")
+                ),
+                "choose one, as ARCHIVE!/MEMBER",
+            ))
+        }
+    }
+}
+
+fn some_of(items: &[String], between: &str) -> String {
+    const SHOWN: usize = 20;
+    let shown = items.get(..SHOWN).unwrap_or(items).join(between);
+    match items.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}{between}{more} more"),
+    }
+}
+
+fn member_of(
+    input: &mut dyn Archive,
+    name: &OsStr,
+    member: &str,
+    limits: &Limits,
+) -> Result<Source> {
+    input.seek(SeekFrom::Start(0)).map_err(cannot_read)?;
+    let mut opened = None;
+    let mut ended = None;
+    let mut take = |found: &str, dump: Result<Source>| {
+        if found == member {
+            opened = Some(dump);
+            return ControlFlow::Break(());
+        }
+        if let Err(error) = dump {
+            ended = Some(error);
+        }
+        ControlFlow::Continue(())
+    };
+    let goal = Goal::Member(member);
+    Walk::new(goal, limits, Some(name), &mut take).file(input)?;
+    match (opened, ended) {
+        (Some(dump), _) => dump,
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(Error::archive(
+            format!("no dump named {member} in this archive"),
+            "give the archive alone to see what it has",
+        )),
+    }
+}
+
+fn visit_file(
+    path: &Path,
+    visit: &mut dyn FnMut(&str, Result<Source>) -> ControlFlow<()>,
+) -> Result<Found> {
+    let source = Source::open(path)?;
+    if let Some(refusal) = FileFormat::of(source.slice_clipped(0, 4096)).refusal() {
+        return Err(refusal);
+    }
+    let _ = visit("", Ok(source));
+    Ok(Found { dumps: 1, ..Found::default() })
+}
+
+fn open_file(path: &Path) -> Result<File> {
+    File::open(path).map_err(cannot_read)
+}
+
+fn is_archive(file: &mut File) -> Result<bool> {
+    let metadata = file.metadata().map_err(cannot_read)?;
+    // A pipe cannot be looked at twice, a folder not at all.
+    if !metadata.is_file() {
+        return Ok(false);
+    }
+    let mut head = Vec::new();
+    file.by_ref().take(4096).read_to_end(&mut head).map_err(cannot_read)?;
+    file.seek(SeekFrom::Start(0)).map_err(cannot_read)?;
+    Ok(FileFormat::of(&head).archive().is_some())
+}
+
+fn cannot_read(error: std::io::Error) -> Error {
+    Error::io("cannot read the file", error)
+}
+
+/// What an archive is read from.
+trait Archive: Read + Seek {}
+impl<R: Read + Seek> Archive for R {}
