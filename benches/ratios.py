@@ -22,12 +22,14 @@ class Case:
     name: str
     dump: list  # arguments of mkbig.py
     ours: list  # arguments of dumpmap, before the dump
-    reference: str  # limit | limit --list | empty-clap
+    reference: str  # limit | limit --list | empty-clap | summaries: dumpmap, of each dump
     ratio: float = None  # CPU may be this many times the reference's
     goal: float = None  # what we would like
     peak: int = None  # bytes
+    second: list = None  # arguments of mkbig.py for a second dump
 
 
+MANY = ["--regions", 100_000, "--threads", 1_000, "--modules", 1_000]
 BIG = ["--regions", 1_000_000, "--threads", 10_000, "--modules", 5_000]
 CASES = [
     Case("start", ["--regions", 100], ["summary"], "empty-clap", ratio=1.5),
@@ -39,6 +41,10 @@ CASES = [
     Case("summary-16gib", ["--regions", 10_000, "--gib", 16], ["summary"], "limit", peak=12 * MB),
     Case("regions-100k", ["--regions", 100_000, "--threads", 1_000, "--modules", 1_000], ["regions", "-f", "jsonl"],
          "limit --list", ratio=8.0),
+    Case("diff-100k", MANY, ["diff", "--same-run"], "summaries", ratio=2.0, goal=1.5, second=MANY),
+    Case("diff-100k-runs", MANY, ["diff", "--other-run"], "summaries", ratio=2.0, goal=1.5,
+         second=[*MANY, "--seed", 2]),
+    Case("diff-100k-all-new", MANY, ["diff", "--same-run"], "summaries", ratio=3.0, second=[*MANY, "--seed", 2]),
 ]
 
 
@@ -58,13 +64,13 @@ class Row:
     runs: list = field(default_factory=list)
 
 
-def dump_for(case):
-    """The case's dump, made once and kept."""
-    name = "big" + "".join(str(a) for a in case.dump).replace("--", "-") + ".dmp"
+def dump_for(arguments):
+    """The dump that mkbig.py makes of these arguments, made once and kept."""
+    name = "big" + "".join(str(a) for a in arguments).replace("--", "-") + ".dmp"
     dump = data_dir() / name
     if not dump.exists():
         partial = dump.with_suffix(".part")
-        make_dump("mkbig.py", partial, *case.dump)
+        make_dump("mkbig.py", partial, *arguments)
         partial.rename(dump)
     return dump
 
@@ -86,20 +92,24 @@ def build_reference(name):
 
 
 def measure_case(case, programs, measure, runs):
-    dump = dump_for(case)
+    dumps = [dump_for(dump) for dump in (case.dump, case.second) if dump]
     program, *options = case.reference.split()
-    ours = [programs["dumpmap"], *case.ours, dump]
-    reference = [programs[program], *options, dump]
+    ours = [programs["dumpmap"], *case.ours, *dumps]
+    if program == "summaries":
+        references = [[programs["dumpmap"], "summary", dump] for dump in dumps]
+    else:
+        references = [[programs[program], *options, *dumps]]
     row = Row(case.name, case.reference, ratio_target=case.ratio, ratio_goal=case.goal, peak_target=case.peak)
     for nth in range(WARM_UPS + runs):
-        a, b = measure(ours, timeout=120), measure(reference, timeout=120)
-        for run, command in ((a, ours), (b, reference)):
+        a, *others = runs_of_pair = [measure(command, timeout=120) for command in (ours, *references)]
+        for run, command in zip(runs_of_pair, (ours, *references)):
             if run.code != 0:
                 why = "timeout" if run.hung else f"signal {run.signal}" if run.signal else f"exit {run.code}"
                 row.verdict = f"{Path(command[0]).name}: {why}"
                 return row
         if nth >= WARM_UPS:
-            row.runs.append({"cpu": a.cpu, "reference_cpu": b.cpu, "peak": a.peak, "reference_peak": b.peak})
+            row.runs.append({"cpu": a.cpu, "reference_cpu": sum(b.cpu for b in others), "peak": a.peak,
+                             "reference_peak": max(b.peak for b in others)})
     of = lambda key: [run[key] for run in row.runs]
     row.cpu, row.reference_cpu = statistics.median(of("cpu")), statistics.median(of("reference_cpu"))
     row.ratio = statistics.median(run["cpu"] / max(run["reference_cpu"], 1e-6) for run in row.runs)
@@ -147,7 +157,7 @@ def main():
 
     measure = Measure()
     programs = {"dumpmap": options.dumpmap or build_dumpmap()}
-    for name in {case.reference.split()[0] for case in cases}:
+    for name in {case.reference.split()[0] for case in cases} - {"summaries"}:
         programs[name] = build_reference(name)
 
     print(f"{'case':<17} {'against':<13} {'CPU':>10} {'its CPU':>10} {'ratio':>7} {'peak':>9} {'its peak':>9}  "

@@ -1,14 +1,14 @@
 //! The pipeline: facts, claims, conclusions, findings.
 
 use crate::classify::{Sweep, sweep};
-use crate::dump::Dump;
+use crate::dump::{Dump, file_name};
 use crate::error::Result;
-use crate::evidence::{self, Evidence};
+use crate::evidence::{self, Evidence, RegionKind};
 use crate::limits::Limits;
 use crate::map::RegionMap;
 use crate::rules::{self, Facts, Finding, Thresholds, Verdict};
 use crate::source::Source;
-use crate::totals::Totals;
+use crate::totals::{Row, Totals};
 
 /// All that dumpmap says of one dump.
 #[derive(Debug)]
@@ -63,11 +63,22 @@ impl<'s> Analysis<'s> {
         sweep(&self.map, &self.evidence.claims)
     }
 
+    /// The sums of one kind; `None` where the dump cannot tell that there is
+    /// none of it.
+    pub fn known_row(&self, kind: RegionKind) -> Option<Row> {
+        use RegionKind::{Free, Image, Mapped, Private, Unknown, Unusable};
+        // The map itself tells these; that there is no byte of the others may
+        // be for want of evidence.
+        let told = matches!(kind, Image | Mapped | Private | Unusable | Free | Unknown);
+        let row = self.totals.kinds.get(kind.index()).copied().flatten();
+        row.or_else(|| (told && self.map.knows_free()).then(Row::none))
+    }
+
     /// The program's file name: of the process parameters, of the first
     /// module, which all writers list first, of Linux' status.
     pub fn process_name(&self) -> Option<&str> {
         let parameters = self.evidence.environment.parameters.image_path.as_deref();
-        let program = parameters.map(|path| path.rsplit(['\\', '/']).next().unwrap_or(""));
+        let program = parameters.map(file_name);
         let module = self.dump.modules.modules.first().map(|module| module.name());
         [program, module, self.dump.linux.process_name.as_deref()]
             .into_iter()

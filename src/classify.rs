@@ -72,7 +72,27 @@ pub struct Sweep<'m, 's> {
 
 /// The pieces of `map` under `claims`.
 pub fn sweep<'m, 's>(map: &'m RegionMap<'s>, claims: &'m [Claim]) -> Sweep<'m, 's> {
-    let mut order: Vec<u32> = (0_u32..).take(claims.len()).collect();
+    sweep_of(map, claims, |_| true)
+}
+
+/// As [`sweep`], under the claims that can change what kind a piece has. Where
+/// VirtualQuery says what an image is, no claim can, and most claims are of
+/// images and their sections.
+pub(crate) fn sweep_kinds<'m, 's>(map: &'m RegionMap<'s>, claims: &'m [Claim]) -> Sweep<'m, 's> {
+    let told = map.source == MapSource::MemoryInfo;
+    sweep_of(map, claims, |claim| match claim.kind {
+        Some(RegionKind::Image) => !told,
+        kind => kind.is_some(),
+    })
+}
+
+fn sweep_of<'m, 's>(
+    map: &'m RegionMap<'s>,
+    claims: &'m [Claim],
+    counts: impl Fn(&Claim) -> bool,
+) -> Sweep<'m, 's> {
+    let numbered = (0_u32..).zip(claims).filter(|(_, claim)| counts(claim));
+    let mut order: Vec<u32> = numbered.map(|(id, _)| id).collect();
     let start = |id: &u32| claims.get(*id as usize).map_or(0, |claim| claim.range.start());
     order.sort_by_key(start);
     let next_start = first_start(claims, order.first());
@@ -128,6 +148,28 @@ impl Sweep<'_, '_> {
     /// others are the answer.
     #[inline]
     pub(crate) fn plain_records(&mut self, mut each: impl FnMut(&RawRegion)) {
+        self.plain_records_while(|raw| {
+            each(raw);
+            true
+        });
+    }
+
+    /// Takes the next record when [`plain_records`](Self::plain_records) would
+    /// and it is this one.
+    #[inline]
+    pub(crate) fn take_equal(&mut self, wanted: &RawRegion) -> bool {
+        let (mut first, mut equal) = (true, false);
+        self.plain_records_while(|raw| {
+            let takes = std::mem::take(&mut first) && raw == wanted;
+            equal |= takes;
+            takes
+        });
+        equal
+    }
+
+    /// As [`plain_records`](Self::plain_records), as long as `accept` says yes.
+    #[inline]
+    pub(crate) fn plain_records_while(&mut self, mut accept: impl FnMut(&RawRegion) -> bool) {
         if self.region.is_some() || !self.active.is_empty() {
             return;
         }
@@ -137,13 +179,12 @@ impl Sweep<'_, '_> {
             if end > quiet_until || end == 0 {
                 return false;
             }
+            if (raw.is_free() && raw.base == free_end) || !accept(raw) {
+                return false;
+            }
             if raw.is_free() {
-                if raw.base == free_end {
-                    return false;
-                }
                 (free_start, free_end) = (raw.base, end);
             }
-            each(raw);
             true
         });
         if free_end != self.free_end {
@@ -324,14 +365,13 @@ impl Key {
     }
 }
 
-const KINDS: usize = RegionKind::ALL.len();
 /// The bucket of claims without a kind.
-const REMARKS: usize = KINDS;
+const REMARKS: usize = RegionKind::COUNT;
 
 /// The claims that cover the byte the sweep is at, by kind.
 #[derive(Debug, Default)]
 struct Active {
-    buckets: [BTreeSet<Key>; KINDS + 1],
+    buckets: [BTreeSet<Key>; RegionKind::COUNT + 1],
     ends: BinaryHeap<Reverse<(u64, u32)>>,
 }
 

@@ -23,6 +23,7 @@ enum Kind {
         what: String,
         next: &'static str,
     },
+    Internal,
 }
 
 /// `Result` with this crate's [`Error`].
@@ -46,6 +47,11 @@ impl Error {
         Error(Kind::Archive { what: what.into(), next })
     }
 
+    /// A mistake of ours that one dump brought to light.
+    pub(crate) fn internal() -> Error {
+        Error(Kind::Internal)
+    }
+
     /// Whether the bytes could not be read, as opposed to not understood.
     pub fn is_io(&self) -> bool {
         matches!(self.0, Kind::Io { .. })
@@ -65,6 +71,7 @@ impl fmt::Display for Error {
             Kind::Damaged(what) => write!(f, "{what}"),
             #[cfg(feature = "archives")]
             Kind::Archive { what, next } => write!(f, "{what}; {next}"),
+            Kind::Internal => f.write_str("internal error: please report it with this dump"),
         }
     }
 }

@@ -82,6 +82,11 @@ impl Issues {
         issues
     }
 
+    /// The first that was recorded.
+    pub fn first(&self) -> Option<&Issue> {
+        self.kept.first()
+    }
+
     /// How many issues were recorded, listed or not.
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|count| count.found).sum()

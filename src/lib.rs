@@ -43,12 +43,16 @@ pub mod addr;
 pub mod analysis;
 #[cfg(feature = "archives")]
 pub mod archive;
+pub mod batch;
 pub mod classify;
 pub mod crash;
+pub mod diff;
 pub mod dump;
 pub mod error;
 pub mod evidence;
+pub mod explained;
 pub mod fits;
+pub mod inputs;
 pub mod issue;
 pub mod limits;
 pub mod map;
@@ -61,5 +65,6 @@ pub mod size;
 pub mod source;
 pub mod synth;
 pub mod totals;
+pub mod unexplained;
 
 pub use analysis::{Analysis, analyze, analyze_with};

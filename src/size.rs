@@ -36,7 +36,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// A count with its noun: `1 thread`, `12 threads`.
-pub(crate) fn count(number: u64, noun: &str) -> String {
+pub fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(number))
 }

@@ -26,7 +26,7 @@ fn shown(dump: Vec<u8>, args: &str) -> String {
     output.stdout.replace(&rules, "N rules checked")
 }
 
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 13] = [
     "app.dmp",
     "regions app.dmp",
     "regions app.dmp --by allocation",
@@ -37,6 +37,9 @@ const TEXTS: [&str; 10] = [
     "explain app.dmp @rsp @rip 0 ffff800000000000 7ffe0000 plugin+0x1000 7ff`ffff0000",
     "regions app.dmp --sort size --top 5 --state commit,reserve",
     "crash app.dmp",
+    "diff app.dmp app.dmp",
+    "unexplained app.dmp",
+    "unexplained app.dmp --pointers --top 2",
 ];
 
 #[test]
@@ -91,7 +94,9 @@ fn colour_only_where_it_is_wanted() {
 #[test]
 fn json_is_what_the_schema_says() {
     for dump in [small(), crowded(), hostile()] {
-        for command in ["summary", "regions", "crash", "stacks", "images", "heaps", "streams"] {
+        for command in
+            ["summary", "regions", "crash", "stacks", "images", "heaps", "streams", "unexplained"]
+        {
             let json = shown(dump.clone(), &format!("{command} app.dmp -f json"));
             schema::check(command, &json);
             assert!(
@@ -99,8 +104,13 @@ fn json_is_what_the_schema_says() {
                     || json.starts_with("{\"schema_version\"")
             );
         }
-        let json = shown(dump, "explain app.dmp 0 30000 7ffe0000 -f json");
-        schema::check("explain", &json);
+        for args in ["", "--pointers --first-bytes"] {
+            let json =
+                shown(dump.clone(), &format!("explain app.dmp 0 30000 7ffe0000 -f json {args}"));
+            schema::check("explain", &json);
+            let json = shown(dump.clone(), &format!("unexplained app.dmp -f json {args}"));
+            schema::check("unexplained", &json);
+        }
     }
     schema::check("rules", &run(["rules", "-f", "json"]).stdout);
 }
@@ -110,7 +120,9 @@ fn json_of_real_dumps_is_what_the_schema_says() {
     let Some(scenarios) = shared_or_skip("scenarios") else { return };
     for path in dumps_in(&scenarios).iter().filter(|path| !path.ends_with(".zst")).take(40) {
         let path = unpacked_path(path);
-        for command in ["summary", "regions", "crash", "stacks", "images", "heaps", "streams"] {
+        for command in
+            ["summary", "regions", "crash", "stacks", "images", "heaps", "streams", "unexplained"]
+        {
             let args = [command.as_ref(), path.as_os_str(), "-f".as_ref(), "json".as_ref()];
             schema::check(command, &run(args).stdout);
         }
@@ -308,6 +320,10 @@ fn redaction_reaches_every_output() {
         "heaps app.dmp -f json",
         "streams app.dmp -f json",
         "streams app.dmp",
+        "diff app.dmp app.dmp --other-run",
+        "diff app.dmp app.dmp -f json",
+        "diff app.dmp app.dmp -f markdown",
+        "unexplained app.dmp --pointers -f json",
         "explain app.dmp 30000 33000 38000",
         "explain app.dmp 30000 33000 38000 -f json",
     ];
@@ -391,7 +407,18 @@ fn manuals() {
     assert!(run(["man"]).stdout.contains(".TH"));
     assert!(run(["man", "regions"]).stdout.contains("min\\-size"));
     let list = run(["schema"]).stdout;
-    for name in ["summary", "regions", "explain", "stacks", "images", "heaps", "streams", "rules"] {
+    for name in [
+        "summary",
+        "regions",
+        "explain",
+        "stacks",
+        "images",
+        "heaps",
+        "diff",
+        "streams",
+        "rules",
+        "unexplained",
+    ] {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("schema").join(format!("{name}.json"));
         assert_eq!(run(["schema", name]).stdout, fs::read_to_string(path).unwrap());

@@ -20,9 +20,9 @@ use dumpmap::synth::windows::{
 };
 use dumpmap::synth::{
     Architecture, Context, CrashpadInfo, Damage, DumpBuilder, Exception, Handle, Mapping, Memory,
-    MiscInfo, Module, Name, PAGE_EXECUTE_READ, PAGE_EXECUTE_READWRITE, PAGE_NOACCESS,
-    PAGE_READONLY, PAGE_READWRITE, Platform, Region, Stack, Thread, UnloadedModule, maps_text,
-    memory_info_list, stream,
+    MiscInfo, Module, Name, PAGE_EXECUTE_READ, PAGE_EXECUTE_READWRITE, PAGE_GUARD, PAGE_NOACCESS,
+    PAGE_READONLY, PAGE_READWRITE, Platform, Region, Stack, Thread, ThreadInfo, UnloadedModule,
+    maps_text, memory_info_list, stream,
 };
 use dumpmap::{Analysis, analyze};
 
@@ -57,6 +57,8 @@ fn fixtures() -> Vec<Fixture> {
         make("unlisted-image", unlisted_image(), an_image_without_a_module),
         make("stack-overflow", stack_overflow(), a_thread_in_its_last_page),
         make("write-to-null", write_to_null(), a_crash_at_a_free_address),
+        make("grows-before", grows(0), before_it_grew),
+        make("grows-after", grows(1), after_it_grew),
         make("no-streams", DumpBuilder::new(), nothing_at_all),
     ]
 }
@@ -474,8 +476,12 @@ fn hostile_names() -> DumpBuilder {
         .module(Module::new(Name::Units(vec![0x41, 0xd800, 0x42]), 0x3_5000, 0x1000))
         .module(Module::new("C:\\two\r\nlines\t.dll", 0x3_6000, 0x1000))
         .unloaded(UnloadedModule::new("<b>gone</b>.dll", 0x3_8000, 0x1000))
-        .thread(Thread::new(1))
-        .thread_name(1, "\u{1b}[2J<script>")
+        .thread(Thread {
+            stack: Stack::Range { base: 0x1_0000, size: 0x4000 },
+            context: Context::at(0x3_1100, 0x1_2000),
+            ..Thread::new(1)
+        })
+        .thread_name(1, "\u{1b}[2J</script><img src=x onerror='alert(1)'>\"\u{202e}")
         .comment_w("--></script><script>alert(1)</script>\u{1b}[0m")
 }
 
@@ -526,6 +532,73 @@ fn a_thread_in_its_last_page(analysis: &Analysis<'_>) {
     let stack = &analysis.evidence.stacks[1];
     assert_eq!((stack.range.size(), stack.used), (0x10_0000, Some(0xf_e000)));
     assert_eq!(stack.committed, Some(0xf_f000));
+}
+
+/// One process twice, an hour apart: more threads, more allocations of one
+/// size, commit inside a reserve, a block given back, a page that can run.
+fn grows(hours: u32) -> DumpBuilder {
+    const APP: u64 = 0x1_4000_0000;
+    const STACK: u64 = 0x10_0000;
+    let later = hours > 0;
+    let mut misc = MiscInfo::new(4242);
+    misc.times = Some((1_700_000_000, 1, 1));
+    let mut dump = DumpBuilder::windows_x64()
+        .misc(misc)
+        .patch(20, (1_700_000_600 + hours * 3600).to_le_bytes())
+        .module(Module::new(r"C:\App\app.exe", APP, 0x2000))
+        .region(Region::free(0, 0x100_0000));
+    let mut at = 0x100_0000;
+    let threads = if later { 12 } else { 2 };
+    for id in 0..threads {
+        let (guard, top) = (at + STACK - 0x9000, at + STACK);
+        let mut thread = Thread::new(100 + id);
+        thread.context = Context::at(APP + 0x1100, top - 0x800);
+        let mut info = ThreadInfo::new(100 + id, APP + 0x1000);
+        info.create_time += u64::from(id);
+        dump = dump
+            .region(Region::reserve(at, STACK - 0x9000))
+            .region(Region::commit(guard, 0x1000, PAGE_READWRITE | PAGE_GUARD).within(at))
+            .region(Region::commit(guard + 0x1000, 0x8000, PAGE_READWRITE).within(at))
+            .thread(thread)
+            .thread_info(info)
+            .thread_name(100 + id, format!("worker-{id}").as_str());
+        at = top;
+    }
+    let rest = 0x200_0000 - at;
+    dump = dump.region(Region::free(at, rest));
+    at = 0x200_0000;
+    for _ in 0..if later { 20 } else { 4 } {
+        dump = dump.region(Region::commit(at, 0x4_0000, PAGE_READWRITE));
+        at += 0x4_0000;
+    }
+    dump = dump.region(Region::free(at, 0x300_0000 - at));
+    let commit = if later { 0x50_0000 } else { 0x10_0000 };
+    let pool = 0x300_0000;
+    let page = if later { PAGE_EXECUTE_READ } else { PAGE_READWRITE };
+    dump = dump
+        .region(Region::commit(pool, commit, PAGE_READWRITE))
+        .region(Region::reserve(pool + commit, 0x80_0000 - commit).within(pool))
+        .region(Region::commit(pool + 0x80_0000, 0x1_0000, page))
+        .region(Region::free(0x381_0000, 0x3f_0000))
+        .region(match later {
+            true => Region::free(0x3c0_0000, 0x20_0000),
+            false => Region::commit(0x3c0_0000, 0x20_0000, PAGE_READWRITE),
+        })
+        .region(Region::free(0x3e0_0000, APP - 0x3e0_0000))
+        .region(Region::image(APP, 0x1000, PAGE_READONLY, APP))
+        .region(Region::image(APP + 0x1000, 0x1000, PAGE_EXECUTE_READ, APP))
+        .region(Region::free(APP + 0x2000, 0x7fff_fffe_0000 - APP - 0x2000));
+    dump
+}
+
+fn before_it_grew(analysis: &Analysis<'_>) {
+    assert_eq!((analysis.dump.threads.len(), analysis.evidence.stacks.len()), (2, 2));
+    assert_eq!(analysis.totals.row(RegionKind::Private).committed, Some(0x41_0000));
+}
+
+fn after_it_grew(analysis: &Analysis<'_>) {
+    assert_eq!((analysis.dump.threads.len(), analysis.evidence.stacks.len()), (12, 12));
+    assert_eq!(analysis.totals.row(RegionKind::Private).committed, Some(0xa1_0000));
 }
 
 fn write_to_null() -> DumpBuilder {

@@ -16,17 +16,19 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["render"],
     &["report"],
-    &["batch", "compare", "fits", "policy"],
+    &["batch", "diff", "fits", "policy", "unexplained"],
     &["archive"],
     &["owner"],
     &["analysis"],
     &["rules"],
     &["crash"],
     &["totals"],
+    &["explained"],
     &["classify"],
     &["evidence"],
     &["map"],
     &["dump"],
+    &["inputs"],
     &["source"],
     &["limits", "issue", "error", "addr", "size"],
 ];
@@ -145,8 +147,8 @@ fn direction_broken(top: &str, scope: &[String], path: &[String]) -> Option<Stri
         return None;
     }
     let order = "a module may use only those to its right: main -> cli -> render -> report -> \
-                 {batch, compare, fits, policy} -> owner -> analysis -> rules -> classify -> evidence -> map -> \
-                 dump -> source -> {limits, issue, error, addr}";
+                 {batch, diff, fits, policy, unexplained} -> owner -> analysis -> rules -> classify -> evidence -> \
+                 map -> dump -> inputs -> source -> {limits, issue, error, addr}";
     if top == SYNTH {
         return Some(format!("`{shown}`: synth depends on nothing"));
     }

@@ -2,6 +2,7 @@
 //! dump has, every byte of its map lies in exactly one piece.
 
 use dumpmap::classify::Piece;
+use dumpmap::explained::{Explained, is_committed_private};
 use dumpmap::limits::Limits;
 use dumpmap::map::{MapSource, Origin};
 use dumpmap::source::Source;
@@ -151,7 +152,36 @@ fn check(analysis: &Analysis<'_>, what: &str) -> (u128, u128) {
     let rows: u64 =
         dumpmap::evidence::RegionKind::ALL.iter().map(|kind| analysis.totals.row(*kind).size).sum();
     assert_eq!(rows, audit.range_size, "{what}: the rows do not add up");
+    set_aside(analysis, what);
+    shares(analysis, &pieces, what);
     (listed, gaps)
+}
+
+/// What is set aside adds up by kind and by use, and is part of the sizes.
+fn set_aside(analysis: &Analysis<'_>, what: &str) {
+    let totals = &analysis.totals;
+    let by_use: u64 = totals.set_aside.iter().map(|row| row.size).sum();
+    let rows = || totals.kinds.iter().flatten();
+    let by_kind: u64 = rows().map(|row| row.set_aside).sum();
+    assert_eq!((by_use, by_kind), (totals.total.set_aside, totals.total.set_aside), "{what}");
+    for row in rows() {
+        assert!(row.set_aside <= row.size, "{what}: {row:?}");
+        assert!(row.largest_kept <= row.largest, "{what}: {row:?}");
+        assert!(row.reserved.is_none_or(|reserved| row.set_aside <= reserved), "{what}: {row:?}");
+    }
+}
+
+/// The shares are those of a walk over the pieces.
+fn shares(analysis: &Analysis<'_>, pieces: &[Piece], what: &str) {
+    let mut sums = [0_u64; 3];
+    for piece in pieces {
+        if is_committed_private(piece, analysis.map.source, &analysis.evidence.claims) {
+            sums[Explained::of(piece) as usize] += piece.range.size();
+        }
+    }
+    if let Some(shares) = analysis.totals.total.shares {
+        assert_eq!(sums, [shares.structure, shares.heuristic, shares.unexplained], "{what}");
+    }
 }
 
 fn analyzed(dump: DumpBuilder, what: &str, then: impl FnOnce(&Analysis<'_>)) {

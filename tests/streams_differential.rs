@@ -166,7 +166,7 @@ fn compare_threads(dump: &Dump<'_>, theirs: &Theirs, all: &mut Comparison<'_>) {
                 let times = [raw.create_time, raw.exit_time, raw.kernel_time, raw.user_time];
                 (raw.dump_flags, raw.exit_status, times, mask(raw.start_address), raw.affinity)
             });
-            let ours = thread.info.map(|info| {
+            let ours = thread.info.as_deref().map(|info| {
                 let times = [info.create_time, info.exit_time, info.kernel_time, info.user_time];
                 (info.dump_flags, info.exit_status, times, info.start_address, info.affinity)
             });
@@ -218,12 +218,12 @@ fn compare_module(
         let id = theirs.code_identifier().map(|id| id.as_str().to_owned());
         all.same(
             "build id",
-            ours.debug_id.clone(),
+            ours.debug_id.as_ref().map(ToString::to_string),
             id.filter(|id| ours.debug_id.is_some() || !id.bytes().all(|digit| digit == b'0')),
         );
     } else {
         let id = theirs.debug_identifier().map(|id| id.breakpad().to_string());
-        all.same("debug id", ours.debug_id.clone(), id);
+        all.same("debug id", ours.debug_id.as_ref().map(ToString::to_string), id);
         let file = theirs.debug_file().filter(|file| !file.is_empty());
         all.same("debug file", ours.debug_file.as_deref(), file.as_deref());
     }

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use dumpmap::analyze;
-use dumpmap::archive::{for_each_dump_in, open_dump_in};
+use dumpmap::archive::{for_each_dump_of, open_dump_in};
 use dumpmap::limits::{Depth, Limits};
 use dumpmap::source::Source;
 use libfuzzer_sys::fuzz_target;
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
             ..Limits::default()
         };
         let (mut dumps, mut failed) = (0, 0);
-        let found = for_each_dump_in(bytes, &limits, &mut |name, dump| {
+        let found = for_each_dump_of(&Source::from_bytes(bytes), "fuzz".as_ref(), &limits, &mut |name, dump| {
             match dump {
                 Ok(source) => {
                     assert!(source.unpacked() <= UNPACKED, "{name}");

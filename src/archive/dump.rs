@@ -36,7 +36,8 @@ pub(super) enum Size {
 pub(super) fn whole(member: &mut Unpacking<'_>) -> Result<Source> {
     member.fill(u64::MAX)?;
     let source = member.lend()?;
-    Ok(with_damage(source, member))
+    let len = source.len();
+    Ok(with_damage(source, len, member))
 }
 
 /// Unpacks a dump as far as its streams, and what they point to, go.
@@ -58,7 +59,7 @@ pub(super) fn streams(member: &mut Unpacking<'_>, size: Size, limits: &Limits) -
         if member.is_done() {
             break;
         }
-        let source = member.lend()?.claiming(u64::MAX);
+        let source = member.lend()?.endless();
         let look = look(&source, limits);
         let (have, wanted) = (source.unpacked(), source.wanted());
         member.restore(source);
@@ -76,8 +77,7 @@ pub(super) fn streams(member: &mut Unpacking<'_>, size: Size, limits: &Limits) -
         Size::Hint { size, mask } if ends_at & mask == size => ends_at,
         Size::Stated(_) | Size::Hint { .. } | Size::Unknown => member.measure()?,
     };
-    let source = member.lend()?.claiming(len);
-    Ok(with_damage(source, member))
+    Ok(with_damage(member.lend()?, len, member))
 }
 
 /// Reads all that an analysis of the streams reads. Returns where the last
@@ -87,20 +87,20 @@ fn look(source: &Source, limits: &Limits) -> Result<u64> {
     for thread in &dump.threads {
         let _ = dump.registers(thread);
     }
-    let streams = dump
-        .directory
-        .streams
-        .iter()
-        .map(|stream| u64::from(stream.offset).saturating_add(u64::from(stream.size)));
+    let streams = dump.directory.streams.iter().map(|stream| {
+        let (offset, size) = (u64::from(stream.offset), u64::from(stream.size));
+        // Also those that no reader knows.
+        let _ = source.slice(offset, size);
+        offset.saturating_add(size)
+    });
     let memory = dump.captured.ranges().iter();
     let memory = memory.map(|run| run.offset.saturating_add(run.range.size()));
     Ok(streams.chain(memory).max().unwrap_or(0))
 }
 
-fn with_damage(source: Source, member: &Unpacking<'_>) -> Source {
+fn with_damage(source: Source, len: u64, member: &Unpacking<'_>) -> Source {
     let damage = member.damage().map(|what| {
-        let len = source.len();
         format!("the archive is damaged: {what}; the first {len} bytes could be unpacked")
     });
-    source.damaged(damage)
+    source.unpacked_from(len, damage)
 }

@@ -51,8 +51,7 @@ mod walk;
 mod zip;
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -95,25 +94,27 @@ pub fn for_each_dump(
     limits: &Limits,
     visit: &mut dyn FnMut(&str, Result<Source>) -> ControlFlow<()>,
 ) -> Result<Found> {
-    let mut file = open_file(path)?;
-    if !is_archive(&mut file)? {
-        return visit_file(path, visit);
+    let file = Source::open_positioned(path)?;
+    let found = FileFormat::of(file.slice_clipped(0, 4096));
+    if found == FileFormat::Minidump {
+        let _ = visit("", Ok(file));
+        return Ok(Found { dumps: 1, ..Found::default() });
     }
-    let goal = if limits.depth == Depth::Streams { Goal::Streams } else { Goal::Whole };
-    Walk::new(goal, limits, Some(path.as_os_str()), visit).file(&mut file)
+    for_each_dump_of(&file, path.as_os_str(), limits, visit)
 }
 
-/// As [`for_each_dump`], for bytes that are in memory.
+/// As [`for_each_dump`], for an archive that is open already and called `name`.
 ///
 /// # Errors
-/// As [`for_each_dump`].
-pub fn for_each_dump_in(
-    bytes: &[u8],
+/// As [`for_each_dump`]; also when it is a dump itself.
+pub fn for_each_dump_of(
+    archive: &Source,
+    name: &OsStr,
     limits: &Limits,
     visit: &mut dyn FnMut(&str, Result<Source>) -> ControlFlow<()>,
 ) -> Result<Found> {
     let goal = if limits.depth == Depth::Streams { Goal::Streams } else { Goal::Whole };
-    Walk::new(goal, limits, None, visit).file(&mut Cursor::new(bytes))
+    Walk::new(goal, limits, name, visit).file(&mut Reader::of(archive))
 }
 
 /// Opens one dump: a file, the only dump of an archive, or `archive!/member`.
@@ -123,34 +124,32 @@ pub fn for_each_dump_in(
 /// It cannot be read, is no dump, or the archive holds none or several; then
 /// the error lists them.
 pub fn open_dump(path: &Path, limits: &Limits) -> Result<Source> {
-    if path.exists() {
-        let mut file = open_file(path)?;
-        if is_archive(&mut file)? {
-            return only_dump(&mut file, path.as_os_str(), limits);
-        }
-        return Source::open(path);
+    if let (false, Some((archive, member))) = (path.exists(), split(path)) {
+        let file = Source::open_positioned(&archive)?;
+        return member_of(&file, archive.as_os_str(), &member, limits);
     }
-    match split(path) {
-        Some((archive, member)) => {
-            let mut file = open_file(&archive)?;
-            if !is_archive(&mut file)? {
-                return Err(Error::not_a_dump("this file is no archive", "give its path alone"));
-            }
-            member_of(&mut file, archive.as_os_str(), &member, limits)
-        }
-        None => Source::open(path),
-    }
+    open_dump_in(Source::open(path)?, path.as_os_str(), limits)
 }
 
-/// As [`open_dump`], for a file that is read already, from `name`.
+/// As [`open_dump`], for a file that is open already and called `name`.
 ///
 /// # Errors
 /// As [`open_dump`].
 pub fn open_dump_in(file: Source, name: &OsStr, limits: &Limits) -> Result<Source> {
     match FileFormat::of(file.slice_clipped(0, 4096)).archive() {
-        Some(_) => only_dump(&mut Cursor::new(file.head()), name, limits),
+        Some(_) => only_dump(&file, name, limits),
         None => Ok(file),
     }
+}
+
+/// `archive!/member`; the archive alone when the dump has no name in it.
+pub fn joined(archive: &OsStr, member: &str) -> OsString {
+    let mut name = archive.to_owned();
+    if !member.is_empty() {
+        name.push(SEPARATOR);
+        name.push(member);
+    }
+    name
 }
 
 /// Splits `archive!/member` at the first separator that follows the name of a
@@ -165,17 +164,7 @@ fn split(path: &Path) -> Option<(PathBuf, String)> {
     })
 }
 
-/// `archive!/member`; the archive alone when it has no names inside.
-fn joined(archive: &OsStr, member: &str) -> OsString {
-    let mut name = archive.to_owned();
-    if !member.is_empty() {
-        name.push(SEPARATOR);
-        name.push(member);
-    }
-    name
-}
-
-fn only_dump(input: &mut dyn Archive, name: &OsStr, limits: &Limits) -> Result<Source> {
+fn only_dump(archive: &Source, name: &OsStr, limits: &Limits) -> Result<Source> {
     let mut names = Vec::new();
     let mut failed = Vec::new();
     let mut list = |member: &str, dump: Result<Source>| {
@@ -185,9 +174,9 @@ fn only_dump(input: &mut dyn Archive, name: &OsStr, limits: &Limits) -> Result<S
         }
         ControlFlow::Continue(())
     };
-    let found = Walk::new(Goal::Names, limits, Some(name), &mut list).file(input)?;
+    let found = Walk::new(Goal::Names, limits, name, &mut list).file(&mut Reader::of(archive))?;
     match names.as_slice() {
-        [member] => member_of(input, name, member, limits),
+        [member] => member_of(archive, name, member, limits),
         [] if failed.is_empty() => Err(Error::not_a_dump(
             format!("no minidump in this archive; it has {} other files", found.skipped),
             "was another file meant?",
@@ -222,13 +211,7 @@ fn some_of(items: &[String], between: &str) -> String {
     }
 }
 
-fn member_of(
-    input: &mut dyn Archive,
-    name: &OsStr,
-    member: &str,
-    limits: &Limits,
-) -> Result<Source> {
-    input.seek(SeekFrom::Start(0)).map_err(cannot_read)?;
+fn member_of(archive: &Source, name: &OsStr, member: &str, limits: &Limits) -> Result<Source> {
     let mut opened = None;
     let mut ended = None;
     let mut take = |found: &str, dump: Result<Source>| {
@@ -242,7 +225,7 @@ fn member_of(
         ControlFlow::Continue(())
     };
     let goal = Goal::Member(member);
-    Walk::new(goal, limits, Some(name), &mut take).file(input)?;
+    Walk::new(goal, limits, name, &mut take).file(&mut Reader::of(archive))?;
     match (opened, ended) {
         (Some(dump), _) => dump,
         (None, Some(error)) => Err(error),
@@ -253,38 +236,42 @@ fn member_of(
     }
 }
 
-fn visit_file(
-    path: &Path,
-    visit: &mut dyn FnMut(&str, Result<Source>) -> ControlFlow<()>,
-) -> Result<Found> {
-    let source = Source::open(path)?;
-    if let Some(refusal) = FileFormat::of(source.slice_clipped(0, 4096)).refusal() {
-        return Err(refusal);
-    }
-    let _ = visit("", Ok(source));
-    Ok(Found { dumps: 1, ..Found::default() })
-}
-
-fn open_file(path: &Path) -> Result<File> {
-    File::open(path).map_err(cannot_read)
-}
-
-fn is_archive(file: &mut File) -> Result<bool> {
-    let metadata = file.metadata().map_err(cannot_read)?;
-    // A pipe cannot be looked at twice, a folder not at all.
-    if !metadata.is_file() {
-        return Ok(false);
-    }
-    let mut head = Vec::new();
-    file.by_ref().take(4096).read_to_end(&mut head).map_err(cannot_read)?;
-    file.seek(SeekFrom::Start(0)).map_err(cannot_read)?;
-    Ok(FileFormat::of(&head).archive().is_some())
-}
-
-fn cannot_read(error: std::io::Error) -> Error {
+fn cannot_read(error: io::Error) -> Error {
     Error::io("cannot read the file", error)
 }
 
 /// What an archive is read from.
 trait Archive: Read + Seek {}
 impl<R: Read + Seek> Archive for R {}
+
+/// A file as the readers of formats want it.
+struct Reader<'s> {
+    file: &'s Source,
+    at: u64,
+}
+
+impl<'s> Reader<'s> {
+    fn of(file: &'s Source) -> Reader<'s> {
+        Reader { file, at: 0 }
+    }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.file.read_at(self.at, buffer)?;
+        self.at = self.at.saturating_add(u64::try_from(got).unwrap_or(u64::MAX));
+        Ok(got)
+    }
+}
+
+impl Seek for Reader<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.file.len().checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}

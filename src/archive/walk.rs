@@ -37,7 +37,7 @@ type Visit<'a> = dyn FnMut(&str, Result<Source>) -> ControlFlow<()> + 'a;
 pub(super) struct Walk<'a> {
     goal: Goal<'a>,
     limits: &'a Limits,
-    archive: Option<&'a OsStr>,
+    archive: &'a OsStr,
     visit: &'a mut Visit<'a>,
     found: Found,
 }
@@ -59,7 +59,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         goal: Goal<'a>,
         limits: &'a Limits,
-        archive: Option<&'a OsStr>,
+        archive: &'a OsStr,
         visit: &'a mut Visit<'a>,
     ) -> Walk<'a> {
         Walk { goal, limits, archive, visit, found: Found::default() }
@@ -77,7 +77,8 @@ impl<'a> Walk<'a> {
         let place = Place { meter: &meter, within: "", depth: 0, compressed: false };
         let found = FileFormat::of(&head);
         let Some(format) = found.archive() else {
-            let dump = || Error::not_a_dump("this is a dump, not an archive", "open it as it is");
+            let dump =
+                || Error::not_a_dump("this is a dump, not an archive", "give its path alone");
             return Err(found.refusal().unwrap_or_else(dump));
         };
         let size = match format {
@@ -174,10 +175,7 @@ impl<'a> Walk<'a> {
         };
         let name = format!("{}{name}", place.within);
         self.found.dumps = self.found.dumps.saturating_add(1);
-        let source = match self.archive {
-            Some(archive) => source.named(joined(archive, &name)),
-            None => source.named(&name),
-        };
+        let source = source.named(joined(self.archive, &name));
         (self.visit)(&name, Ok(source))
     }
 
@@ -219,7 +217,11 @@ impl<'a> Walk<'a> {
                 if let Some(damage) = unpacked.damage() {
                     return Err(damaged(damage));
                 }
-                self.container(format, &mut Cursor::new(unpacked.head()), inside)
+                self.container(
+                    format,
+                    &mut Cursor::new(unpacked.slice(0, unpacked.len()).unwrap_or(&[])),
+                    inside,
+                )
             }
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn run(args: &Heaps, options: &Options) -> Done {
     }
     let entries = match () {
         () if args.no_walk => Entries::None,
-        () if args.walk || args.sizes || options.depth == Depth::Walk => Entries::All,
+        () if args.walk || args.sizes || options.depth == Some(Depth::Walk) => Entries::All,
         () => Entries::IfSmall,
     };
     let sizes = if args.sizes { Sizes::Histogram } else { Sizes::No };

@@ -27,8 +27,8 @@ pub(super) fn run(args: &Images, options: &Options) -> Done {
     let rows = if args.sections { ImageRows::Sections } else { ImageRows::Images };
     output::write(options, &[&args.dump], |out, paint| match format {
         Json => json::document(&report, out),
-        Jsonl => json::lines(&report.images, out),
-        Csv => csv::rows(&report.images, out),
+        Jsonl => json::lines(report.images.iter(), out),
+        Csv => csv::rows(report.images.iter(), out),
         Markdown => out.write_all(markdown::table(&text::images_table(&report, rows)).as_bytes()),
         _ => out.write_all(text::images(&report, rows, paint).as_bytes()),
     })

@@ -52,10 +52,16 @@ pub(super) fn load<'s>(
 
 /// The limits at the depth asked for.
 pub(super) fn limits(options: &Options) -> Limits {
+    limits_or(options, limits::Depth::default())
+}
+
+/// As [`limits`], with another depth where none is asked for.
+pub(super) fn limits_or(options: &Options, default: limits::Depth) -> Limits {
     let depth = match options.depth {
-        Depth::Streams => limits::Depth::Streams,
-        Depth::Headers => limits::Depth::Headers,
-        Depth::Walk => limits::Depth::Walk,
+        None => default,
+        Some(Depth::Streams) => limits::Depth::Streams,
+        Some(Depth::Headers) => limits::Depth::Headers,
+        Some(Depth::Walk) => limits::Depth::Walk,
     };
     let limits = Limits { depth, ..Limits::default() };
     #[cfg(feature = "archives")]

@@ -5,6 +5,7 @@
 mod check;
 mod completions;
 mod crash;
+mod diff;
 mod dump_files;
 mod explain;
 mod fits;
@@ -14,11 +15,14 @@ mod input;
 mod man;
 mod output;
 mod regions;
+mod report;
 mod rules;
+mod scan;
 mod schema;
 mod stacks;
 mod streams;
 mod summary;
+mod unexplained;
 mod values;
 
 use std::path::PathBuf;
@@ -54,8 +58,9 @@ struct Options {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
     /// How much memory content is read
-    #[arg(long, global = true, value_name = "DEPTH", default_value = "headers")]
-    depth: Depth,
+    /// [default: headers; scan: streams]
+    #[arg(long, global = true, value_name = "DEPTH", hide_possible_values = false)]
+    depth: Option<Depth>,
     /// Hides user names, hosts and shares in paths
     #[arg(long, global = true)]
     redact: bool,
@@ -73,6 +78,12 @@ enum Format {
     Jsonl,
     Csv,
     Markdown,
+    /// One page: `report` only
+    Html,
+    /// A folder of Parquet files: `scan` only
+    #[cfg_attr(not(feature = "parquet"), value(skip))]
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+    Parquet,
     /// Annotations of a GitHub workflow: `check` only
     Github,
     /// SARIF 2.1.0: `check` only
@@ -116,12 +127,20 @@ enum Command {
     Images(images::Images),
     /// The heaps, from their headers and segments
     Heaps(heaps::Heaps),
+    /// The private memory that nobody explains, described
+    Unexplained(unexplained::Unexplained),
     /// Would an allocation have fitted, and what splits the free memory
     Fits(fits::Fits),
+    /// What grew between dumps of one process, or of two runs of a program
+    Diff(diff::Diff),
+    /// One self-contained page to look at: the map, its tables, the crash
+    Report(report::Report),
     /// What the file holds, what it lacks, and how to capture that
     Streams(streams::Streams),
     /// Budgets on figures and rules over many dumps, for CI
     Check(Box<check::Check>),
+    /// Many dumps, one row each
+    Scan(Box<scan::Scan>),
     /// The rules behind findings, or the manual of one
     Rules(rules::Rules),
     /// The JSON schemas of what the commands print
@@ -176,9 +195,13 @@ fn run(cli: &Cli) -> Done {
             Command::Stacks(args) => stacks::run(args, options),
             Command::Images(args) => images::run(args, options),
             Command::Heaps(args) => heaps::run(args, options),
+            Command::Unexplained(args) => unexplained::run(args, options),
             Command::Fits(args) => fits::run(args, options),
+            Command::Diff(args) => diff::run(args, options),
+            Command::Report(args) => report::run(args, options),
             Command::Streams(args) => streams::run(args, options),
             Command::Check(args) => check::run(args, options),
+            Command::Scan(args) => scan::run(args, options),
             Command::Rules(args) => rules::run(args, options),
             Command::Schema(args) => schema::run(args, options),
             Command::Completions(args) => completions::run(args, options),

@@ -67,14 +67,8 @@ pub(super) fn to_file(
     write: impl FnOnce(&mut dyn Write, Paint) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| at_path(path, format!("cannot write the file: {error}"));
-    if let Some(input) = inputs.iter().find(|input| same_file(input, path)) {
-        let input = input.to_string_lossy();
-        return Err(at_path(path, format!("is the input {input}; give it another name")));
-    }
+    check_target(path, inputs)?;
     let metadata = fs::metadata(path);
-    if metadata.as_ref().is_ok_and(fs::Metadata::is_dir) {
-        return Err(at_path(path, "is a folder; give the name of a file"));
-    }
     let paint = if options.color == Color::Always { Paint::Colour } else { Paint::Plain };
     // A device or a pipe cannot be replaced.
     if metadata.is_ok_and(|metadata| !metadata.is_file()) {
@@ -93,6 +87,18 @@ pub(super) fn to_file(
         let _ = fs::remove_file(&temporary);
         failed(error)
     })
+}
+
+/// Refuses a target that is an input or a folder.
+pub(super) fn check_target(path: &Path, inputs: &[&Path]) -> Result<(), Failure> {
+    if let Some(input) = inputs.iter().find(|input| same_file(input, path)) {
+        let input = input.to_string_lossy();
+        return Err(at_path(path, format!("is the input {input}; give it another name")));
+    }
+    if path.is_dir() {
+        return Err(at_path(path, "is a folder; give the name of a file"));
+    }
+    Ok(())
 }
 
 /// A new file beside `target`, on the same file system.

@@ -12,7 +12,8 @@ use dumpmap::evidence::RegionKind;
 use dumpmap::map::{MemoryType, State};
 use dumpmap::render::{Paint, RegionLines, csv, markdown, text};
 use dumpmap::report::{
-    AddressText, By, DumpView, Filter, Input, Names, ProtectionIs, Row, SCHEMA_VERSION, rows,
+    AddressText, By, DumpView, Filter, Input, Names, ProtectionIs, Row, SCHEMA_VERSION,
+    SummaryReport, rows,
 };
 
 use super::{Done, Failure, Format, Options, input, output, supported, values};
@@ -58,6 +59,13 @@ pub(super) struct Regions {
     /// Only the first N rows
     #[arg(long, value_name = "N")]
     top: Option<usize>,
+    /// Draws the address space instead of listing it
+    #[arg(long, conflicts_with_all = ["sort", "top", "by"])]
+    map: bool,
+    /// Columns of the map
+    #[arg(long, value_name = "COLUMNS", requires = "map", default_value = "80",
+        value_parser = clap::value_parser!(u16).range(1..=1000))]
+    width: u16,
     /// What one row is
     #[arg(long, value_name = "WHAT", default_value = "piece")]
     by: Rows,
@@ -88,6 +96,17 @@ pub(super) fn run(args: &Regions, options: &Options) -> Done {
     let input = input::input(&analysis, &args.dump, options);
     let filter = filter(args, &analysis).map_err(Failure::Message)?;
     let names = Names::of(&input);
+    if args.map {
+        supported("regions --map", options.format, &[Text])?;
+        let report = SummaryReport::of(&input);
+        return output::write(options, &[&args.dump], |out, paint| {
+            let pieces = rows(&input, By::Piece);
+            let drawn = text::map(&report, pieces, usize::from(args.width), paint, |row| {
+                filter.shows(&names, row)
+            });
+            out.write_all(drawn.as_bytes())
+        });
+    }
     output::write(options, &[&args.dump], |out, paint| match format {
         Json => json(args, &input, &names, &filter, out),
         Jsonl => jsonl(args, &input, &names, &filter, out),

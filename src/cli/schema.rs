@@ -19,9 +19,12 @@ enum Document {
     Stacks,
     Images,
     Heaps,
+    Unexplained,
     Fits,
+    Diff,
     Streams,
     Check,
+    Scan,
     Rules,
 }
 
@@ -35,9 +38,12 @@ pub(super) fn run(args: &Schema, options: &Options) -> Done {
         Some(Document::Stacks) => include_str!("../../schema/stacks.json"),
         Some(Document::Images) => include_str!("../../schema/images.json"),
         Some(Document::Heaps) => include_str!("../../schema/heaps.json"),
+        Some(Document::Unexplained) => include_str!("../../schema/unexplained.json"),
         Some(Document::Fits) => include_str!("../../schema/fits.json"),
+        Some(Document::Diff) => include_str!("../../schema/diff.json"),
         Some(Document::Streams) => include_str!("../../schema/streams.json"),
         Some(Document::Check) => include_str!("../../schema/check.json"),
+        Some(Document::Scan) => include_str!("../../schema/scan.json"),
         Some(Document::Rules) => include_str!("../../schema/rules.json"),
     };
     output::write(options, &[], |out, _| out.write_all(text.as_bytes()))

@@ -22,8 +22,8 @@ pub(super) fn run(args: &Stacks, options: &Options) -> Done {
     let report = StacksReport::of(&input::input(&analysis, &args.dump, options));
     output::write(options, &[&args.dump], |out, paint| match format {
         Json => json::document(&report, out),
-        Jsonl => json::lines(&report.stacks, out),
-        Csv => csv::rows(&report.stacks, out),
+        Jsonl => json::lines(report.stacks.iter(), out),
+        Csv => csv::rows(report.stacks.iter(), out),
         Markdown => out.write_all(markdown::table(&text::stacks_table(&report)).as_bytes()),
         _ => out.write_all(text::stacks(&report, paint).as_bytes()),
     })

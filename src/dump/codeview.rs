@@ -2,21 +2,61 @@
 //! MINIDUMP_MODULE points to: `RSDS` (PDB 7), `NB10` (PDB 2) or Breakpad's
 //! ELF build id. A bad record costs the debug id, never the module.
 
-use std::fmt::Write;
+use std::fmt;
 
 use super::StreamReader;
-use super::bytes::{array_at, text_before_nul, u16_at, u32_at};
-use super::strings::{NAME_BYTES, located, location};
+use super::bytes::{array_at, length, text_before_nul, u32_at};
+use super::strings::{NAME_BYTES, location};
 
 const RSDS: u32 = 0x5344_5352;
 const NB10: u32 = 0x3031_424e;
 /// `BpEL`, read as a number: the bytes are `LEpB`.
 const ELF: u32 = 0x4270_454c;
 
+/// What a symbol server is asked for. It prints as Breakpad writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DebugId {
+    /// GUID and age of an RSDS record: upper case, without hyphens, the age
+    /// last in lower case.
+    Pdb70 {
+        /// As it lies in the file.
+        guid: [u8; 16],
+        /// How often the PDB was written.
+        age: u32,
+    },
+    /// Signature and age of an NB10 record: the same way.
+    Pdb20 {
+        /// A time stamp.
+        signature: u32,
+        /// How often the PDB was written.
+        age: u32,
+    },
+    /// The GNU build id: lower case.
+    Build(Box<[u8]>),
+}
+
+impl fmt::Display for DebugId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // The GUID's first three fields are numbers, its last eight
+            // bytes are not.
+            DebugId::Pdb70 { guid, age } => {
+                let [a, b, c, d, e, g, h, i, rest @ ..] = *guid;
+                let first = u32::from_le_bytes([a, b, c, d]);
+                let (second, third) = (u16::from_le_bytes([e, g]), u16::from_le_bytes([h, i]));
+                let rest = u64::from_be_bytes(rest);
+                write!(f, "{first:08X}{second:04X}{third:04X}{rest:016X}{age:x}")
+            }
+            DebugId::Pdb20 { signature, age } => write!(f, "{signature:08X}{age:x}"),
+            DebugId::Build(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+        }
+    }
+}
+
 /// Symbol identification of one module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct CodeView {
-    pub(super) id: Option<String>,
+    pub(super) id: Option<DebugId>,
     pub(super) file: Option<String>,
 }
 
@@ -28,7 +68,9 @@ pub(super) fn read(
     module: &[u8; 108],
 ) -> CodeView {
     let Some((size, rva)) = location(module, 0x4c) else { return CodeView::default() };
-    let Some(bytes) = located(reader, (size, rva)) else {
+    let most = length(NAME_BYTES.saturating_add(24));
+    let bytes = reader.source.slice(rva.into(), most.min(size.into()));
+    let Some(bytes) = bytes.filter(|_| reader.source.holds(rva.into(), size.into())) else {
         reader.issue(kind, place, || {
             format!(
                 "the CodeView record, {size} bytes at {rva:#x}, lies outside the file; no debug id"
@@ -58,13 +100,13 @@ fn decode(bytes: &[u8], text_left: usize) -> (Option<CodeView>, usize) {
             let (Some(guid), Some(age)) = (array_at::<16>(bytes, 4), u32_at(bytes, 20)) else {
                 return (None, text_left);
             };
-            (pdb70_id(&guid, age), name(24))
+            ((guid != [0; 16]).then_some(DebugId::Pdb70 { guid, age }), name(24))
         }
         Some(NB10) => {
             let (Some(signature), Some(age)) = (u32_at(bytes, 8), u32_at(bytes, 12)) else {
                 return (None, text_left);
             };
-            (Some(format!("{signature:08X}{age:x}")), name(16))
+            (Some(DebugId::Pdb20 { signature, age }), name(16))
         }
         Some(ELF) => (build_id(bytes.get(4..).unwrap_or(&[])), &[][..]),
         Some(_) => (None, &[][..]),
@@ -75,28 +117,11 @@ fn decode(bytes: &[u8], text_left: usize) -> (Option<CodeView>, usize) {
     (Some(CodeView { id, file }), left)
 }
 
-/// The GUID's first three fields are numbers, its last eight bytes are not.
-fn pdb70_id(guid: &[u8; 16], age: u32) -> Option<String> {
-    if *guid == [0; 16] {
-        return None;
-    }
-    let (first, second, third) = (u32_at(guid, 0)?, u16_at(guid, 4)?, u16_at(guid, 6)?);
-    let rest = u64::from_be_bytes(array_at(guid, 8)?);
-    Some(format!("{first:08X}{second:04X}{third:04X}{rest:016X}{age:x}"))
-}
-
 /// Files that are mapped but are no programs have an empty or zero id.
-fn build_id(bytes: &[u8]) -> Option<String> {
+fn build_id(bytes: &[u8]) -> Option<DebugId> {
     // 20 bytes of SHA-1 are usual; whatever the linker was told is allowed.
     let bytes = bytes.get(..256).unwrap_or(bytes);
-    if bytes.iter().all(|byte| *byte == 0) {
-        return None;
-    }
-    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        write!(text, "{byte:02x}").ok()?;
-    }
-    Some(text)
+    bytes.iter().any(|byte| *byte != 0).then(|| DebugId::Build(bytes.into()))
 }
 
 #[cfg(test)]
@@ -105,7 +130,7 @@ mod tests {
 
     fn of(bytes: &[u8]) -> (Option<String>, Option<String>) {
         let found = decode(bytes, 1000).0.unwrap();
-        (found.id, found.file)
+        (found.id.map(|id| id.to_string()), found.file)
     }
 
     #[test]

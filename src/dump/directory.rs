@@ -117,6 +117,8 @@ pub struct Header {
     pub version: u32,
     /// Streams the header promises; [`Directory::streams`] has those found.
     pub stream_count: u32,
+    /// Where the directory is in the file.
+    pub directory: u64,
     /// When the dump was written, in seconds since 1970 UTC.
     pub time: u32,
     /// MINIDUMP_TYPE bits. Advisory: several writers leave 0 whatever they
@@ -197,6 +199,7 @@ pub(super) fn read(
     let header = Header {
         version: field(4),
         stream_count: field(8),
+        directory: u64::from(field(12)),
         time: field(20),
         flags: u64_at(bytes, 24).unwrap_or(0),
     };
@@ -208,7 +211,7 @@ pub(super) fn read(
             )
         });
     }
-    Ok((header, entries(source, &header, u64::from(field(12)), limits, issues)))
+    Ok((header, entries(source, &header, header.directory, limits, issues)))
 }
 
 fn entries(
@@ -219,27 +222,24 @@ fn entries(
     issues: &mut Issues,
 ) -> Directory {
     let promised = u64::from(header.stream_count);
-    let bytes = source.slice_clipped(start, promised.saturating_mul(ENTRY_SIZE));
+    let there = promised.min(source.len().saturating_sub(start) / ENTRY_SIZE);
+    let used = there.min(length(limits.streams));
+    let bytes = source.slice_clipped(start, used.saturating_mul(ENTRY_SIZE));
     let (entries, _) = bytes.as_chunks::<12>();
-    if length(entries.len()) < promised {
+    if there < promised {
         issues.add(None, Some(start), || {
             format!(
-                "the header promises {promised} streams, the file holds {} directory entries",
-                entries.len()
+                "the header promises {promised} streams, the file holds {there} directory entries"
             )
         });
     }
-    if entries.len() > limits.streams {
+    if used < there {
         issues.add(None, Some(start), || {
-            format!(
-                "only the first {} of {} directory entries are read",
-                limits.streams,
-                entries.len()
-            )
+            format!("only the first {used} of {there} directory entries are read")
         });
     }
     let mut directory = Directory::default();
-    for entry in entries.iter().take(limits.streams) {
+    for entry in entries {
         let field = |offset| u32_at(entry, offset).unwrap_or(0);
         let stream = Stream { kind: field(0), size: field(4), offset: field(8) };
         if stream.kind == 0 {

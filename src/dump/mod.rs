@@ -41,6 +41,7 @@ mod system;
 mod threads;
 
 pub use captured::{CapturedMemory, CapturedRange, MemoryReader, ReadError};
+pub use codeview::DebugId;
 pub use context::{Context, Registers};
 pub use counters::{SystemMemory, VmCounters};
 pub use directory::{Directory, Header, Stream, stream_name, stream_type};
@@ -50,7 +51,7 @@ pub use linux::LinuxDump;
 pub use linux_maps::{LinuxMap, LinuxMaps};
 pub use memory_info::{MemoryInfoList, RawRegion, RawRegions};
 pub use misc::ProcessInfo;
-pub use modules::{FunctionTable, Module, ModuleList, UnloadedModule};
+pub use modules::{FunctionTable, Module, ModuleList, UnloadedModule, file_name};
 pub use notes::{Annotation, Notes};
 pub use system::{Arch, Platform, PointerWidth, SystemInfo};
 pub use threads::{Thread, ThreadInfo};

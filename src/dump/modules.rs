@@ -5,8 +5,9 @@
 use std::collections::HashSet;
 
 use super::bytes::{index, length, u32_at, u64_at};
+use super::codeview::{self, DebugId};
 use super::strings::{self, NameAt};
-use super::{Platform, StreamReader, SystemInfo, codeview, stream_type};
+use super::{Platform, StreamReader, SystemInfo, stream_type};
 use crate::addr::AddressRange;
 
 /// One loaded module.
@@ -28,10 +29,8 @@ pub struct Module {
     /// File version, from VS_FIXEDFILEINFO: four numbers, of 16 bits each
     /// except on Linux, where a library's suffix may be a date.
     pub version: Option<(u32, u32, u32, u32)>,
-    /// Debug id for symbol lookup, as Breakpad writes it: GUID and age of an
-    /// RSDS record, signature and age of an NB10 one (upper case, without
-    /// hyphens, the age last), or the GNU build id in lower case.
-    pub debug_id: Option<String>,
+    /// Debug id for symbol lookup.
+    pub debug_id: Option<DebugId>,
     /// File name of the PDB, as the CodeView record has it.
     pub debug_file: Option<String>,
 }
@@ -79,8 +78,11 @@ impl UnloadedModule {
     }
 }
 
-fn file_name(path: &str) -> &str {
-    path.rsplit(['\\', '/']).next().unwrap_or("")
+/// The part of a path after the last `\` or `/`, on any system.
+pub fn file_name(path: &str) -> &str {
+    let separator = path.bytes().rposition(|byte| matches!(byte, b'\\' | b'/'));
+    let after = separator.map_or(0, |at| at.saturating_add(1));
+    path.get(after..).unwrap_or("")
 }
 
 /// A dynamic function table: code made at run time (JIT) on x64.

@@ -78,14 +78,15 @@ fn text_bytes<'s>(reader: &mut StreamReader<'_, 's>, name: NameAt) -> Option<&'s
         issue(reader, name, || "lies outside the file; left out".into());
         return None;
     };
-    let Some(bytes) = source.slice(name.rva.saturating_add(4), promised.into()) else {
+    let start = name.rva.saturating_add(4);
+    if !source.holds(start, promised.into()) {
         issue(reader, name, || {
             format!("has {promised} bytes, more than the file has there; left out")
         });
         return None;
-    };
-    let kept = bytes.len().min(NAME_BYTES);
-    if kept < bytes.len() {
+    }
+    let kept = index(promised).min(NAME_BYTES);
+    if kept < index(promised) {
         issue(reader, name, || format!("has {promised} bytes; clipped to {NAME_BYTES}"));
     }
     if kept > reader.text_left {
@@ -94,7 +95,7 @@ fn text_bytes<'s>(reader: &mut StreamReader<'_, 's>, name: NameAt) -> Option<&'s
         return None;
     }
     reader.text_left = reader.text_left.saturating_sub(kept);
-    bytes.get(..kept)
+    source.slice(start, length(kept))
 }
 
 fn issue(reader: &mut StreamReader<'_, '_>, name: NameAt, message: impl FnOnce() -> String) {

@@ -30,8 +30,8 @@ pub struct Thread {
     pub context: Option<(u64, u64)>,
     /// The thread's name.
     pub name: Option<String>,
-    /// What stream 17 adds.
-    pub info: Option<ThreadInfo>,
+    /// What stream 17 adds. Most dumps lack it, and there may be many threads.
+    pub info: Option<Box<ThreadInfo>>,
 }
 
 /// MINIDUMP_THREAD_INFO (64 bytes an entry).
@@ -142,7 +142,7 @@ fn read_infos(reader: &mut StreamReader<'_, '_>, system: &SystemInfo, threads: &
         infos.push(u32_at(record, 0).unwrap_or(0), record);
     }
     for thread in threads {
-        thread.info = infos.find(thread.id).map(|record| decode_info(record, system));
+        thread.info = infos.find(thread.id).map(|record| Box::new(decode_info(record, system)));
     }
 }
 

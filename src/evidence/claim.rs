@@ -49,6 +49,9 @@ impl RegionKind {
         RegionKind::Unknown,
     ];
 
+    /// How many kinds there are.
+    pub const COUNT: usize = RegionKind::ALL.len();
+
     /// The word in JSON.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -30,12 +30,14 @@ pub mod heaps;
 pub mod images;
 mod linux;
 pub mod managed;
+mod sanitizers;
 mod shapes;
 pub mod stacks;
 mod survey;
 mod system_regions;
 
 pub use claim::{Claim, Confidence, Detail, EvidenceSource, RegionKind, Subject, Use};
+pub use sanitizers::SANITIZER_SHADOW;
 
 use crate::dump::Dump;
 use crate::issue::Issues;
@@ -92,6 +94,7 @@ pub fn gather(dump: &Dump<'_>, map: &RegionMap<'_>) -> Evidence {
     managed::gather(dump, map, &mut evidence);
     allocators::gather(dump, map, &mut evidence);
     linux::gather(dump, map, &mut evidence);
+    sanitizers::gather(dump, map, &mut evidence);
     system_regions::gather(dump, map, &survey, &mut evidence);
     evidence.executable = std::mem::take(&mut survey.executable.found);
     evidence

@@ -163,12 +163,7 @@ impl Figure {
             Read::Plain(read) => read(analysis),
             Read::Free(read) => totals.free.as_ref().and_then(read),
             Read::Total(read) => read(&totals.total),
-            Read::Kind(kind, read) => match totals.kinds.get(kind.index()).copied().flatten() {
-                Some(row) => read(&row),
-                // The map itself tells these; that there is no byte of the
-                // others may be for want of evidence.
-                None => (analysis.map.knows_free() && told_by_the_map(kind)).then_some(0),
-            },
+            Read::Kind(kind, read) => analysis.known_row(kind).as_ref().and_then(read),
         };
         number.map(FigureValue::Number)
     }
@@ -182,11 +177,6 @@ impl Figure {
             (FigureValue::Number(number), _) => number.to_string(),
         }
     }
-}
-
-fn told_by_the_map(kind: RegionKind) -> bool {
-    use RegionKind::{Free, Image, Mapped, Private, Unknown, Unusable};
-    matches!(kind, Image | Mapped | Private | Unusable | Free | Unknown)
 }
 
 /// The names of all figures; `KIND` stands for every kind of memory.

@@ -9,15 +9,20 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::sanitize;
+use crate::report::scan::{COLUMNS, ScanRow, Value};
+use crate::report::time;
 
 /// A heading of the names of `R`, then one line a row.
 ///
 /// # Errors
 /// `out` cannot be written.
-pub fn rows<R: Serialize>(rows: &[R], out: &mut dyn Write) -> io::Result<()> {
+pub fn rows<R: Serialize>(
+    rows: impl IntoIterator<Item = R>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut lines = Lines::new(out);
     for row in rows {
-        lines.row(&serde_json::to_vec(row)?)?;
+        lines.row(&serde_json::to_vec(&row)?)?;
     }
     lines.finish()
 }
@@ -40,6 +45,11 @@ impl<'o> Lines<'o> {
         Lines { writer: csv::Writer::from_writer(out), headed: false }
     }
 
+    /// Writes to `out`, below a heading that may be there already.
+    pub fn below(out: &'o mut dyn Write, headed: bool) -> Lines<'o> {
+        Lines { headed, ..Lines::new(out) }
+    }
+
     /// One row; the first gives the heading.
     ///
     /// # Errors
@@ -51,6 +61,32 @@ impl<'o> Lines<'o> {
             self.writer.write_record(fields.iter().map(|(name, _)| name))?;
         }
         self.writer.write_record(fields.iter().map(|(_, value)| cell(value)))?;
+        Ok(())
+    }
+
+    /// One row of `scan`, without the way over JSON.
+    ///
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn scan_row(&mut self, row: &ScanRow) -> io::Result<()> {
+        if !self.headed {
+            self.headed = true;
+            self.writer.write_record(COLUMNS.iter().map(|column| column.name))?;
+        }
+        for column in &COLUMNS {
+            match column.of(row) {
+                Value::Null => self.writer.write_field("")?,
+                Value::Number(number) => self.writer.write_field(number.to_string())?,
+                Value::Percent(percent) => self.writer.write_field(percent.to_string())?,
+                Value::Time(seconds) => {
+                    self.writer.write_field(time::iso(seconds).unwrap_or_default())?;
+                }
+                Value::Text(text) => self.writer.write_field(&*sanitize::csv(text))?,
+                Value::Address(hex) => self.writer.write_field(hex.to_string())?,
+                Value::Words(words) => self.writer.write_field(words.join("; "))?,
+            }
+        }
+        self.writer.write_record(None::<&[u8]>)?;
         Ok(())
     }
 

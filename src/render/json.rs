@@ -17,9 +17,12 @@ pub fn document<T: Serialize>(report: &T, out: &mut dyn Write) -> io::Result<()>
 ///
 /// # Errors
 /// `out` cannot be written.
-pub fn lines<T: Serialize>(rows: &[T], out: &mut dyn Write) -> io::Result<()> {
+pub fn lines<T: Serialize>(
+    rows: impl IntoIterator<Item = T>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     for row in rows {
-        serde_json::to_writer(&mut *out, row)?;
+        serde_json::to_writer(&mut *out, &row)?;
         out.write_all(b"\n")?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Markdown: headings and tables, for tickets and pull requests.
 
 use super::{Table, text};
-use crate::report::{CheckReport, CrashReport, FitsReport, SummaryReport};
+use crate::report::{CheckReport, CrashReport, DiffReport, FitsReport, SummaryReport};
 
 /// The summary: the head, the findings and VMMap's table.
 pub fn summary(report: &SummaryReport<'_>) -> String {
@@ -27,6 +27,12 @@ pub fn summary(report: &SummaryReport<'_>) -> String {
     }
     out.push_str("\n### Memory\n\n");
     out.push_str(&text::summary_table(report).markdown());
+    if let Some(table) = text::set_aside_table(report) {
+        out.push_str(&format!("\n{}", table.markdown()));
+    }
+    if let Some(line) = text::explained_line(report) {
+        out.push_str(&format!("\nprivate memory: {}\n", safe(&line)));
+    }
     out.push_str(&format!("\n{}\n", safe(&text::audit_line(report))));
     out
 }
@@ -95,6 +101,38 @@ pub fn fits(report: &FitsReport<'_>) -> String {
         out.push_str(&format!("\n### Fences\n\n{}", text::fence_table(fences).markdown()));
         out.push_str(&format!("\n### By owner\n\n{}", text::owner_table(fences).markdown()));
     }
+    out
+}
+
+/// `diff`: the conclusion as a list, then growth by kind, owner and region.
+pub fn diff(report: &DiffReport, tables: text::DiffTables) -> String {
+    use super::sanitize::markdown as safe;
+    let names: Vec<_> = report.dumps.iter().map(|dump| safe(dump.file_name())).collect();
+    let mut out = format!("## {}\n\n", names.join(" → "));
+    for line in text::diff_head(report) {
+        out.push_str(&format!("{}  \n", safe(&line)));
+    }
+    out.push('\n');
+    for sentence in report.conclusion.iter().chain(&report.notes) {
+        out.push_str(&format!("- {}\n", safe(sentence)));
+    }
+    let mut section = |title: &str, table: Table| {
+        if !table.rows.is_empty() {
+            out.push_str(&format!("\n### {title}\n\n{}", table.markdown()));
+        }
+    };
+    if tables.has(text::DiffTables::Kinds) {
+        section("By kind", text::diff_kinds(report));
+    }
+    if tables.has(text::DiffTables::Owners) {
+        section("By owner", text::diff_owners(report));
+        section("Images", text::diff_images(report));
+    }
+    if tables.has(text::DiffTables::Regions) {
+        let title = text::diff_region_title(report).replacen('b', "B", 1);
+        section(&title, text::diff_regions(report));
+    }
+    out.push_str(&format!("\naudit: {}\n", safe(&text::diff_audit(report).1)));
     out
 }
 

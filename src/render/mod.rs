@@ -1,14 +1,17 @@
-//! Reports as text, JSON, CSV, Markdown, and in the formats of CI systems. Renderers are pure: the same
+//! Reports as text, JSON, CSV, Markdown, HTML, and in the formats of CI systems. Renderers are pure: the same
 //! report gives the same bytes, on every machine.
 
 pub mod csv;
 pub mod github;
+pub mod html;
 pub mod json;
 #[cfg(feature = "ci")]
 pub mod junit;
 pub mod markdown;
 mod number;
 mod paint;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 mod region_json;
 pub mod sanitize;
 #[cfg(feature = "ci")]

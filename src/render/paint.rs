@@ -44,7 +44,12 @@ pub(crate) fn severity(severity: Severity) -> Style {
 
 /// VMMap's colour of a kind, with black text on it.
 pub(crate) fn kind(kind: RegionKind) -> Style {
-    let RgbColor(red, green, blue) = match kind {
+    RgbColor(0, 0, 0).on(colour(kind))
+}
+
+/// VMMap's colour of a kind.
+pub(crate) fn colour(kind: RegionKind) -> RgbColor {
+    match kind {
         RegionKind::Image => RgbColor(0xd2, 0xa0, 0xff),
         RegionKind::MappedFile => RgbColor(0xb0, 0xd7, 0xff),
         RegionKind::Shareable | RegionKind::Mapped => RgbColor(0xdd, 0xee, 0xff),
@@ -55,8 +60,7 @@ pub(crate) fn kind(kind: RegionKind) -> Style {
         RegionKind::Unusable => RgbColor(0xa8, 0xa8, 0xa8),
         RegionKind::Unknown => RgbColor(0xd2, 0xd2, 0xd2),
         RegionKind::Free => RgbColor(0xff, 0xff, 0xff),
-    };
-    RgbColor(0, 0, 0).on(RgbColor(red, green, blue))
+    }
 }
 
 /// The letter of a kind where there is no colour.

@@ -53,6 +53,26 @@ pub fn markdown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// For text and quoted attributes of HTML.
+pub fn html(text: &str) -> Cow<'_, str> {
+    let text = terminal(text);
+    if !text.contains(['<', '>', '&', '"', '\'']) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// For the message of a GitHub workflow command.
 pub fn github(text: &str) -> Cow<'_, str> {
     escape_percent(terminal(text), &['%', '\r', '\n'])
@@ -176,6 +196,12 @@ mod tests {
     #[test]
     fn no_markup_in_markdown() {
         assert_eq!(markdown("a|b<img src=x>`c`[d](e)"), "a\\|b&lt;img src=x&gt;\\`c\\`\\[d\\](e)");
+    }
+
+    #[test]
+    fn no_tag_and_no_attribute_in_html() {
+        let hostile = "</script><b x='\"&\u{202e}";
+        assert_eq!(html(hostile), "&lt;/script&gt;&lt;b x=&#39;&quot;&amp;\\u{202e}");
     }
 
     #[test]

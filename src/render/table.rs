@@ -77,13 +77,13 @@ impl Table {
     /// Columns that the text form takes.
     pub fn width(&self) -> usize {
         let gaps = self.gap * self.columns.len().saturating_sub(1);
-        self.widths(&self.texts()).iter().sum::<usize>() + gaps
+        self.widths(&self.texts(usize::MAX)).iter().sum::<usize>() + gaps
     }
 
     /// As aligned lines of at most `width` columns: the last column is clipped
     /// in the middle, but not under its heading.
     pub fn text(&self, paint: Paint, width: usize) -> String {
-        let mut rows = self.texts();
+        let mut rows = self.texts(width);
         let mut room = self.widths(&rows);
         if let (Some((last, others)), Some(column)) = (room.split_last_mut(), self.columns.last()) {
             let used = others.iter().map(|columns| columns + self.gap).sum();
@@ -103,10 +103,11 @@ impl Table {
         out
     }
 
-    /// The headings and the rows, harmless.
-    fn texts(&self) -> Vec<Vec<String>> {
+    /// The headings and the rows, harmless, and clipped to what a line can
+    /// show of one cell.
+    fn texts(&self, most: usize) -> Vec<Vec<String>> {
         let titles = self.columns.iter().map(|column| column.title.to_owned()).collect();
-        let safe = |cell: &Cell| sanitize::terminal(&cell.text).into_owned();
+        let safe = |cell: &Cell| sanitize::clip(&sanitize::terminal(&cell.text), most).into_owned();
         let rows = self.rows.iter().map(|row| row.iter().map(safe).collect());
         std::iter::once(titles).chain(rows).collect()
     }

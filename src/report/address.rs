@@ -69,7 +69,7 @@ fn hex(text: &str) -> Option<u64> {
 /// The base of the image with this file name, with or without its extension.
 fn module(analysis: &Analysis<'_>, name: &str) -> Result<u64, String> {
     let matches = |path: &str| {
-        let file = path.rsplit(['\\', '/']).next().unwrap_or("");
+        let file = crate::dump::file_name(path);
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
         file.eq_ignore_ascii_case(name) || stem.eq_ignore_ascii_case(name)
     };

@@ -107,13 +107,40 @@ impl<'a> DumpView<'a> {
         }
     }
 
+    /// The same, without anything borrowed from the dump.
+    pub fn into_owned(self) -> DumpView<'static> {
+        let owned = |text: Option<Cow<'a, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        DumpView {
+            os_version: owned(self.os_version),
+            process_name: owned(self.process_name),
+            comment: owned(self.comment),
+            path: self.path,
+            path_bytes: self.path_bytes,
+            file_size: self.file_size,
+            platform: self.platform,
+            arch: self.arch,
+            pointer_bits: self.pointer_bits,
+            map_source: self.map_source,
+            depth: self.depth,
+            process_id: self.process_id,
+            time: self.time,
+            writer: self.writer,
+            flags: self.flags,
+            threads: self.threads,
+            modules: self.modules,
+            unloaded_modules: self.unloaded_modules,
+            captured: self.captured,
+            exception: self.exception,
+        }
+    }
+
     /// The part of the path after the last separator.
     pub fn file_name(&self) -> &str {
-        self.path.rsplit(['\\', '/']).next().unwrap_or("")
+        crate::dump::file_name(&self.path)
     }
 }
 
-fn os_version<'a>(dump: &'a Dump<'_>) -> Option<Cow<'a, str>> {
+pub(super) fn os_version<'a>(dump: &'a Dump<'_>) -> Option<Cow<'a, str>> {
     let (major, minor, build) = dump.system.version;
     match dump.system.description.as_deref().filter(|text| !text.is_empty()) {
         _ if !dump.system.present => None,
@@ -123,7 +150,7 @@ fn os_version<'a>(dump: &'a Dump<'_>) -> Option<Cow<'a, str>> {
     }
 }
 
-fn platform(platform: Platform) -> &'static str {
+pub(super) fn platform(platform: Platform) -> &'static str {
     match platform {
         Platform::Windows => "windows",
         Platform::MacOs => "macos",
@@ -136,7 +163,7 @@ fn platform(platform: Platform) -> &'static str {
     }
 }
 
-fn arch(arch: Arch) -> &'static str {
+pub(super) fn arch(arch: Arch) -> &'static str {
     match arch {
         Arch::X86 => "x86",
         Arch::Amd64 => "amd64",
@@ -156,7 +183,7 @@ fn arch(arch: Arch) -> &'static str {
 
 /// Who wrote the dump, as far as streams that only one writer makes tell. The
 /// high half of the header's version is dbghelp's build; the others leave 0.
-fn writer(dump: &Dump<'_>) -> Option<&'static str> {
+pub(super) fn writer(dump: &Dump<'_>) -> Option<&'static str> {
     const WINE: u32 = 0xfff0;
     const UNREAL: u32 = 0x1_0000;
     let has = |kind| dump.directory.has(kind);

@@ -8,14 +8,16 @@ use serde::Serialize;
 use super::entries::BlockView;
 use super::managed::{InManaged, in_managed};
 use super::regions::{Names, Pieces, RegionView, Row};
+use super::unexplained::{Details, InUnexplained, PointersView, in_unexplained, pointers_into};
 use super::{DumpView, Hex, Input, RangeView, SCHEMA_VERSION};
 use crate::addr::AddressRange;
-use crate::classify::can_hold;
+use crate::classify::{Piece, can_hold};
 use crate::dump::PointerWidth;
 use crate::evidence::heaps::walk::{Block, Scope, block_at};
 use crate::evidence::{Claim, RegionKind};
 use crate::limits::Depth;
 use crate::map::State;
+use crate::unexplained::{Kin, is_unexplained};
 
 /// The document of `explain`.
 #[derive(Debug, Serialize)]
@@ -51,6 +53,10 @@ pub struct AddressView<'a> {
     pub heap: Option<InHeap>,
     /// Where in a managed heap.
     pub managed: Option<InManaged>,
+    /// What is known of private memory that nobody explains.
+    pub unexplained: Option<InUnexplained>,
+    /// Pointers into the piece by where they lie; null when not counted.
+    pub pointers: Option<Vec<PointersView>>,
     /// Captured bytes from the address on, without a gap.
     pub available: u64,
     /// Every claim on the piece, the winner first.
@@ -187,16 +193,32 @@ pub struct Neighbour<'a> {
 
 impl<'a> ExplainReport<'a> {
     /// The document for addresses and the words they were asked with.
-    pub fn of(names: &'a Names<'a>, queries: &[(String, u64)]) -> ExplainReport<'a> {
+    pub fn of(
+        names: &'a Names<'a>,
+        queries: &[(String, u64)],
+        details: Details,
+    ) -> ExplainReport<'a> {
         let around = around(&names.input, queries);
         let scope = OnceCell::new();
+        let unexplained = unexplained(&names.input, queries, &around, details);
+        let pieces = || around.iter().map(|around| around.piece.as_ref().map(|row| row.range));
+        let pointers = match details.pointers {
+            true => pointers_into(&names.input, &pieces().collect::<Vec<_>>()),
+            false => vec![None; queries.len()],
+        };
         ExplainReport {
             schema_version: SCHEMA_VERSION,
             dump: DumpView::of(&names.input),
             addresses: queries
                 .iter()
-                .zip(around)
-                .map(|((query, address), around)| view(names, query, *address, &around, &scope))
+                .zip(&around)
+                .map(|((query, address), around)| view(names, query, *address, around, &scope))
+                .zip(unexplained.into_iter().zip(pointers))
+                .map(|(view, (unexplained, pointers))| AddressView {
+                    unexplained,
+                    pointers,
+                    ..view
+                })
                 .collect(),
         }
     }
@@ -268,6 +290,8 @@ fn view<'a>(
         stack: in_stack(input, address),
         heap: in_heap(input, address, scope),
         managed: in_managed(input, address),
+        unexplained: None,
+        pointers: None,
         available: input.analysis.dump.captured.contiguous(address, u64::MAX),
         claims: piece.map(|row| claims(names, row)).unwrap_or_default(),
         more_claims: piece.map_or(0, |row| row.standing.more),
@@ -275,6 +299,43 @@ fn view<'a>(
         before: around.before.as_ref().map(|row| neighbour(names, row)),
         after: around.after.as_ref().map(|row| neighbour(names, row)),
     }
+}
+
+/// For each address, what is known of a piece that nobody explains.
+fn unexplained(
+    input: &Input<'_>,
+    queries: &[(String, u64)],
+    around: &[Around],
+    details: Details,
+) -> Vec<Option<InUnexplained>> {
+    let analysis = input.analysis;
+    let piece = |around: &Around| {
+        let row = around.piece.as_ref()?;
+        let winner = row.standing.claims.first().copied();
+        let says = |id: &u32| {
+            let claim = analysis.evidence.claims.get(*id as usize);
+            claim.is_some_and(|claim| claim.kind == Some(row.kind))
+        };
+        let piece = Piece {
+            range: row.range,
+            region: row.region,
+            kind: row.kind,
+            winner: winner.filter(says),
+            confidence: row.confidence,
+        };
+        is_unexplained(analysis, &piece).then_some(row.range)
+    };
+    let pieces: Vec<Option<AddressRange>> = around.iter().map(piece).collect();
+    let asked = queries.iter().zip(&pieces).filter(|(_, piece)| piece.is_some());
+    let addresses: Vec<u64> = asked.map(|((_, address), _)| *address).collect();
+    if addresses.is_empty() {
+        return vec![None; queries.len()];
+    }
+    let kin = Kin::of(analysis, &addresses);
+    let view = |((_, address), piece): (&(String, u64), &Option<AddressRange>)| {
+        in_unexplained(input, &kin, (*address, (*piece)?), details.first_bytes)
+    };
+    queries.iter().zip(&pieces).map(view).collect()
 }
 
 /// What is odd about an address, whatever lies there.

@@ -59,7 +59,7 @@ impl Filter {
         }
         let labels = names.labels(row);
         let module = |wanted: &String| {
-            let file = labels.name.rsplit(['\\', '/']).next().unwrap_or("");
+            let file = crate::dump::file_name(&labels.name);
             let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
             file.eq_ignore_ascii_case(wanted) || stem.eq_ignore_ascii_case(wanted)
         };

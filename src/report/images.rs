@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{DumpView, Hex, Input, SCHEMA_VERSION};
+use super::{DumpView, Hex, Input, Lazy, SCHEMA_VERSION};
 use crate::evidence::images::{Image, Section};
 
 /// The document of `images`.
@@ -15,11 +15,25 @@ pub struct ImagesReport<'a> {
     /// The dump.
     pub dump: DumpView<'a>,
     /// Those of the module list in its order, then those that it lacks.
-    pub images: Vec<ImageView<'a>>,
+    pub images: Lazy<'a, ImageView<'a>>,
     /// PE files in memory that are not images: mapped as data, or by hand.
     pub not_images: Vec<NotImageView<'a>>,
     /// Modules that were there once.
-    pub unloaded: Vec<UnloadedView<'a>>,
+    pub unloaded: Lazy<'a, UnloadedView<'a>>,
+    /// What a line below the table says.
+    #[serde(skip)]
+    pub sums: ImageSums,
+}
+
+/// The images taken together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImageSums {
+    /// Bytes.
+    pub size: u64,
+    /// How many are not in the module list.
+    pub unlisted: u64,
+    /// How many of the module list have no memory in the map.
+    pub unmapped: u64,
 }
 
 /// One image.
@@ -42,7 +56,7 @@ pub struct ImageView<'a> {
     /// File version.
     pub version: Option<String>,
     /// Debug id for symbol servers.
-    pub debug_id: Option<&'a str>,
+    pub debug_id: Option<String>,
     /// File name of the PDB.
     pub debug_file: Option<Cow<'a, str>>,
     /// TimeDateStamp.
@@ -103,11 +117,11 @@ pub struct UnloadedView<'a> {
 impl<'a> ImagesReport<'a> {
     /// The document for one analysis.
     pub fn of(input: &Input<'a>) -> ImagesReport<'a> {
-        let analysis = input.analysis;
+        let (analysis, input) = (input.analysis, *input);
         ImagesReport {
             schema_version: SCHEMA_VERSION,
-            dump: DumpView::of(input),
-            images: analysis.evidence.images.iter().map(|image| view(input, image)).collect(),
+            dump: DumpView::of(&input),
+            images: Lazy::of(&analysis.evidence.images, move |image| view(&input, image)),
             not_images: analysis
                 .evidence
                 .data_images
@@ -120,20 +134,24 @@ impl<'a> ImagesReport<'a> {
                     timestamp: image.header.timestamp,
                 })
                 .collect(),
-            unloaded: analysis
-                .dump
-                .unloaded_modules
-                .iter()
-                .map(|module| UnloadedView {
-                    base: input.hex(module.base),
-                    size: u64::from(module.size),
-                    path: input.text(&module.path),
-                    timestamp: module.timestamp,
-                    checksum: module.checksum,
-                })
-                .collect(),
+            unloaded: Lazy::of(&analysis.dump.unloaded_modules, move |module| UnloadedView {
+                base: input.hex(module.base),
+                size: u64::from(module.size),
+                path: input.text(&module.path),
+                timestamp: module.timestamp,
+                checksum: module.checksum,
+            }),
+            sums: sums(&analysis.evidence.images),
         }
     }
+}
+
+fn sums(images: &[Image]) -> ImageSums {
+    images.iter().fold(ImageSums::default(), |sums, image| ImageSums {
+        size: sums.size.saturating_add(image.range.size()),
+        unlisted: sums.unlisted + u64::from(image.module.is_none()),
+        unmapped: sums.unmapped + u64::from(image.module.is_some() && !image.mapped),
+    })
 }
 
 fn view<'a>(input: &Input<'a>, image: &'a Image) -> ImageView<'a> {
@@ -151,7 +169,7 @@ fn view<'a>(input: &Input<'a>, image: &'a Image) -> ImageView<'a> {
         version: module
             .and_then(|module| module.version)
             .map(|(major, minor, build, patch)| format!("{major}.{minor}.{build}.{patch}")),
-        debug_id: module.and_then(|module| module.debug_id.as_deref()),
+        debug_id: module.and_then(|module| module.debug_id.as_ref()).map(ToString::to_string),
         debug_file: module
             .and_then(|module| module.debug_file.as_deref())
             .map(|file| input.text(file)),

@@ -8,6 +8,7 @@
 mod address;
 mod check;
 mod crash;
+mod diff;
 mod dump;
 mod entries;
 mod explain;
@@ -15,18 +16,26 @@ mod filter;
 mod fits;
 mod heaps;
 mod images;
+mod lazy;
 mod managed;
+mod page;
 pub mod redact;
 mod regions;
 mod rules;
+pub mod scan;
 mod stacks;
 mod streams;
 mod summary;
 pub mod time;
+mod unexplained;
 
 pub use address::AddressText;
 pub use check::{BaselineReport, CheckReport, CheckView, CheckedDump};
 pub use crash::{CrashReport, FrameView, RegisterView, StackUse, ThreadView};
+pub use diff::{
+    AmountView, ChangeView, CountView, DiffReport, Ends, GrowthView, ImageAt, ImageChangesView,
+    ImagePair, KindGrowthView, OwnerGrowthView, RunView, TallyView, TypeGrowthView,
+};
 pub use dump::{DumpView, ExceptionView};
 pub use entries::{BlockView, BucketView, CorruptionView, SizeView, SizesView, UnreadView, blocks};
 pub use explain::{
@@ -36,14 +45,21 @@ pub use explain::{
 pub use filter::{Filter, ProtectionIs};
 pub use fits::{FenceOwnerView, FenceView, FencesView, FitsReport, FitsView, RequestView};
 pub use heaps::{Entries, HeapView, HeapsQuery, HeapsReport, PartView, Sizes};
-pub use images::{ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
+pub use images::{ImageSums, ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
+pub use lazy::Lazy;
 pub use managed::{GenerationView, InManaged, RuntimeView};
+pub use page::PageReport;
 pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
 pub use rules::{RuleView, RulesReport};
-pub use stacks::{StackView, StacksReport};
+pub use stacks::{StackSums, StackView, StacksReport};
 pub use streams::{MissingView, StreamView, StreamsReport};
 pub use summary::{
-    AuditView, CountersView, FindingView, FreeView, RowView, SummaryReport, SummaryView,
+    AuditView, CountersView, FindingView, FreeView, RowView, SetAsideView, SummaryReport,
+    SummaryView,
+};
+pub use unexplained::{
+    ContentsView, Details, FamilyView, FillView, FirstBytes, FirstWordView, InUnexplained,
+    PointersView, PrivateView, ScanView, UnexplainedReport,
 };
 
 use std::borrow::Cow;

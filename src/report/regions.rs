@@ -314,7 +314,7 @@ impl<'a> Names<'a> {
 const GAP: &str = "no record";
 
 /// The base layer: evidence that every row has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Base {
     /// Which list has the region.
     pub source: EvidenceSource,

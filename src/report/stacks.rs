@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{DumpView, Hex, Input, SCHEMA_VERSION};
-use crate::evidence::images::Image;
+use super::{DumpView, Hex, Input, Lazy, SCHEMA_VERSION};
+use crate::dump::PointerWidth;
+use crate::evidence::Confidence;
+use crate::evidence::images::Places;
 use crate::evidence::stacks::Stack;
 
 /// The document of `stacks`.
@@ -16,7 +18,23 @@ pub struct StacksReport<'a> {
     /// The dump.
     pub dump: DumpView<'a>,
     /// In the order of the thread list; a WOW64 thread has two.
-    pub stacks: Vec<StackView<'a>>,
+    pub stacks: Lazy<'a, StackView<'a>>,
+    /// What the table and the line below it say of all.
+    #[serde(skip)]
+    pub sums: StackSums,
+}
+
+/// The stacks taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackSums {
+    /// Bytes, reserved included.
+    pub size: u64,
+    /// Committed bytes; `None` when one is not known.
+    pub committed: Option<u64>,
+    /// Whether some are of the other pointer width.
+    pub both_widths: bool,
+    /// Whether some are only likely.
+    pub unsure: bool,
 }
 
 /// One stack.
@@ -57,19 +75,30 @@ pub struct StackView<'a> {
 impl<'a> StacksReport<'a> {
     /// The document for one analysis.
     pub fn of(input: &Input<'a>) -> StacksReport<'a> {
-        let evidence = &input.analysis.evidence;
+        let (evidence, input) = (&input.analysis.evidence, *input);
         let places = Places::of(&evidence.images);
         StacksReport {
             schema_version: SCHEMA_VERSION,
-            dump: DumpView::of(input),
-            stacks: evidence.stacks.iter().map(|stack| view(input, stack, &places)).collect(),
+            dump: DumpView::of(&input),
+            stacks: Lazy::of(&evidence.stacks, move |stack| view(&input, stack, &places)),
+            sums: sums(&evidence.stacks, input.analysis.map.width),
         }
+    }
+}
+
+fn sums(stacks: &[Stack], width: PointerWidth) -> StackSums {
+    let committed = stacks.iter().map(|stack| stack.committed);
+    StackSums {
+        size: stacks.iter().fold(0, |sum, stack| sum.saturating_add(stack.range.size())),
+        committed: committed.reduce(|sum, bytes| Some(sum?.saturating_add(bytes?))).flatten(),
+        both_widths: stacks.iter().any(|stack| stack.width != width),
+        unsure: stacks.iter().any(|stack| stack.confidence >= Confidence::Heuristic),
     }
 }
 
 fn view<'a>(input: &Input<'a>, stack: &Stack, places: &Places<'_>) -> StackView<'a> {
     let thread = stack.thread.and_then(|at| input.analysis.dump.threads.get(at as usize));
-    let info = thread.and_then(|thread| thread.info);
+    let info = thread.and_then(|thread| thread.info.as_deref());
     let start = info.map(|info| info.start_address).filter(|address| *address != 0);
     StackView {
         thread_id: thread.map(|thread| thread.id),
@@ -87,24 +116,5 @@ fn view<'a>(input: &Input<'a>, stack: &Stack, places: &Places<'_>) -> StackView<
         start_address: start.map(|address| input.hex(address)),
         start: start.and_then(|address| places.name(address)).map(|name| input.owned(name)),
         confidence: stack.confidence.as_str(),
-    }
-}
-
-/// The images by address: there can be many threads and many images.
-struct Places<'a>(Vec<&'a Image>);
-
-impl<'a> Places<'a> {
-    fn of(images: &'a [Image]) -> Places<'a> {
-        let mut images: Vec<&Image> = images.iter().collect();
-        images.sort_by_key(|image| image.range.start());
-        Places(images)
-    }
-
-    /// `module+0x12`, of the image that begins nearest below the address.
-    fn name(&self, address: u64) -> Option<String> {
-        let after = self.0.partition_point(|image| image.range.start() <= address);
-        let image = self.0.get(after.checked_sub(1)?)?;
-        let inside = image.range.contains(address) && !image.name().is_empty();
-        inside.then(|| format!("{}+{:#x}", image.name(), address - image.range.start()))
     }
 }

@@ -103,7 +103,7 @@ fn entries(dump: &Dump<'_>, stream: u32) -> Option<usize> {
 }
 
 /// What a Windows dump can lack, in the order of what it would bring.
-fn missing(input: &Input<'_>) -> Vec<MissingView> {
+pub(super) fn missing(input: &Input<'_>) -> Vec<MissingView> {
     let (dump, evidence) = (&input.analysis.dump, &input.analysis.evidence);
     let has = |stream| dump.directory.has(stream);
     let rebuilt = input.analysis.map.source == MapSource::Rebuilt;

@@ -1,15 +1,18 @@
 //! `summary`: VMMap's table, the free memory, findings, issues and the audit.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::{
-    DumpView, Input, IssueView, RangeView, SCHEMA_VERSION, issue_count, issues, shell_word,
+    DumpView, Hex, Input, IssueView, Names, RangeView, SCHEMA_VERSION, issue_count, issues,
+    shell_word,
 };
 use crate::evidence::RegionKind;
 use crate::rules::{Finding, Severity};
+use crate::totals::aside::SetAside;
 use crate::totals::strip::Strip;
 use crate::totals::{Free, Row};
 
@@ -52,6 +55,28 @@ pub struct SummaryView {
     pub total: RowView,
     /// Free memory; null when the map does not know it.
     pub free: Option<FreeView>,
+    /// Giant reservations of a 64-bit process by use, the largest first. The
+    /// rows of `kinds` include them; tables for people show them apart.
+    pub set_aside: Vec<SetAsideView>,
+}
+
+/// Giant reservations of one use.
+#[derive(Clone, Debug, Serialize)]
+pub struct SetAsideView {
+    /// What they are used for; null where nobody says it.
+    #[serde(rename = "use")]
+    pub usage: Option<String>,
+    /// What they are.
+    #[serde(serialize_with = "one_kind")]
+    pub kind: RegionKind,
+    /// Reserved bytes; on Linux those of mappings without memory.
+    pub size: u64,
+    /// Allocations.
+    pub allocations: u64,
+    /// The most reserved bytes of one of them.
+    pub largest: u64,
+    /// Its base.
+    pub largest_address: Hex,
 }
 
 /// One row of the table.
@@ -76,6 +101,17 @@ pub struct RowView {
     pub allocations: Option<u64>,
     /// The largest allocation.
     pub largest: Option<u64>,
+    /// Committed private bytes that a stream or checked structures explain.
+    pub by_structure: Option<u64>,
+    /// Those that a pattern explains.
+    pub by_heuristic: Option<u64>,
+    /// Those that nobody explains.
+    pub unexplained: Option<u64>,
+    /// Bytes of `size` in giant reservations.
+    pub set_aside: u64,
+    /// The largest allocation without what is set aside of it.
+    #[serde(skip)]
+    pub largest_kept: Option<u64>,
 }
 
 /// Free memory.
@@ -112,6 +148,8 @@ pub struct AuditView {
     pub gaps: u64,
     /// Bytes in them.
     pub gap_bytes: u64,
+    /// Bytes of `accounted` in giant reservations.
+    pub set_aside: u64,
 }
 
 /// What a person should know.
@@ -192,6 +230,7 @@ impl<'a> SummaryReport<'a> {
                     .collect(),
                 total: row_view(None, totals.total),
                 free: totals.free.map(|free| free_view(input, &free)),
+                set_aside: set_aside(input, &totals.set_aside),
             },
             audit: AuditView {
                 range_size: totals.audit.range_size,
@@ -199,6 +238,7 @@ impl<'a> SummaryReport<'a> {
                 overlaps: totals.audit.overlaps,
                 gaps: totals.audit.gaps,
                 gap_bytes: totals.audit.gap_bytes,
+                set_aside: totals.total.set_aside,
             },
             counters: counters(input),
             issue_count: issue_count(input),
@@ -209,8 +249,54 @@ impl<'a> SummaryReport<'a> {
 }
 
 fn row_view(kind: Option<RegionKind>, row: Row) -> RowView {
-    let Row { size, committed, reserved, private, captured, blocks, allocations, largest } = row;
-    RowView { kind, size, committed, reserved, private, captured, blocks, allocations, largest }
+    RowView {
+        kind,
+        size: row.size,
+        committed: row.committed,
+        reserved: row.reserved,
+        private: row.private,
+        captured: row.captured,
+        blocks: row.blocks,
+        allocations: row.allocations,
+        largest: row.largest,
+        by_structure: row.shares.map(|shares| shares.structure),
+        by_heuristic: row.shares.map(|shares| shares.heuristic),
+        unexplained: row.shares.map(|shares| shares.unexplained),
+        set_aside: row.set_aside,
+        largest_kept: row.largest_kept,
+    }
+}
+
+/// Mappings of Linux with one name become one row.
+fn set_aside(input: &Input<'_>, found: &[SetAside]) -> Vec<SetAsideView> {
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let names = Names::of(input);
+    let mut rows: Vec<SetAsideView> = Vec::new();
+    for aside in found {
+        let usage = aside.usage.map(|usage| names.usage(&usage).into_owned());
+        let (largest, address) = aside.largest;
+        let same = |row: &&mut SetAsideView| row.kind == aside.kind && row.usage == usage;
+        if let Some(row) = rows.iter_mut().find(same) {
+            row.size = row.size.saturating_add(aside.size);
+            row.allocations += aside.allocations;
+            if largest > row.largest {
+                (row.largest, row.largest_address) = (largest, input.hex(address));
+            }
+            continue;
+        }
+        rows.push(SetAsideView {
+            usage,
+            kind: aside.kind,
+            size: aside.size,
+            allocations: aside.allocations,
+            largest,
+            largest_address: input.hex(address),
+        });
+    }
+    rows.sort_by_key(|row| (Reverse(row.size), row.largest_address.address));
+    rows
 }
 
 fn free_view(input: &Input<'_>, free: &Free) -> FreeView {
@@ -264,6 +350,10 @@ fn counters(input: &Input<'_>) -> CountersView {
 
 fn kind_word<S: Serializer>(kind: &Option<RegionKind>, serializer: S) -> Result<S::Ok, S::Error> {
     kind.map(RegionKind::as_str).serialize(serializer)
+}
+
+fn one_kind<S: Serializer>(kind: &RegionKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.as_str())
 }
 
 fn severity_word<S: Serializer>(severity: &Severity, serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,10 +3,10 @@
 
 use super::Facts;
 use crate::addr::AddressRange;
+use crate::dump::file_name;
 
 /// Modules of run-times that compile while they run, or that host one. File
-/// names without `lib`, extension and what follows a hyphen, in lower case,
-/// sorted.
+/// names without `lib`, extension and what follows a hyphen, in lower case.
 const ENGINES: [&str; 29] = [
     "cef",
     "chakra",
@@ -43,22 +43,24 @@ const ENGINES: [&str; 29] = [
 /// its run-time in the program.
 pub(super) fn engine<'a>(facts: Facts<'a>) -> Option<&'a str> {
     let managed = facts.evidence.managed.iter().flat_map(|managed| &managed.runtimes);
-    let runtimes = managed.map(|runtime| name_of(&runtime.path));
+    let runtimes = managed.map(|runtime| file_name(&runtime.path));
     let images = facts.evidence.images.iter().map(|image| image.name());
     runtimes.chain(images.filter(|name| is_engine(name))).next()
 }
 
-fn name_of(path: &str) -> &str {
-    path.rsplit(['\\', '/']).next().unwrap_or(path)
-}
-
+/// A letter's case tells nothing, so names are compared without a copy.
 fn is_engine(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let stem = lower.split(".so").next().unwrap_or(&lower);
-    let stem = stem.strip_suffix(".dll").or_else(|| stem.strip_suffix(".exe")).unwrap_or(stem);
-    let stem = stem.split('-').next().unwrap_or(stem);
-    let stem = stem.strip_prefix("lib").unwrap_or(stem);
-    ENGINES.binary_search(&stem).is_ok()
+    let (stem, rest) = match name.find(['-', '.']) {
+        Some(at) => name.split_at(at),
+        None => (name, ""),
+    };
+    let ends = |suffix: &str| rest.eq_ignore_ascii_case(suffix);
+    let library = rest.starts_with('-') || rest.starts_with(".so") || ends(".dll") || ends(".exe");
+    let stem = match stem.get(..3) {
+        Some(lib) if lib.eq_ignore_ascii_case("lib") => &stem[3..],
+        _ => stem,
+    };
+    (rest.is_empty() || library) && ENGINES.iter().any(|known| known.eq_ignore_ascii_case(stem))
 }
 
 /// Code that its maker told the system of: the function tables of stream 13.
@@ -95,7 +97,6 @@ mod tests {
 
     #[test]
     fn names_of_run_times() {
-        assert!(super::ENGINES.is_sorted());
         for name in [
             "clr.dll",
             "CoreCLR.dll",
@@ -108,7 +109,7 @@ mod tests {
         ] {
             assert!(is_engine(name), "{name}");
         }
-        for name in ["app.exe", "clrview.dll", "nodes.exe", "libc.so.6", ""] {
+        for name in ["app.exe", "clrview.dll", "nodes.exe", "Mono.Cecil.dll", "libc.so.6", ""] {
             assert!(!is_engine(name), "{name}");
         }
     }

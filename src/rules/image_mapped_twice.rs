@@ -1,6 +1,6 @@
 //! One image file mapped as an image at two addresses.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{Facts, Finding, Rule, Severity};
 use crate::evidence::images::Image;
@@ -18,9 +18,12 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
+/// Time stamp, SizeOfImage and machine.
+type Stamp = (u32, u32, u16);
+
 fn check(facts: Facts<'_>) -> Vec<Finding> {
-    let mut by_identity: HashMap<(String, u32, u32, u16), Vec<&Image>> = HashMap::new();
     let modules = &facts.dump.modules.modules;
+    let mut stamped: Vec<(Stamp, &Image)> = Vec::new();
     for image in facts.evidence.images.iter().filter(|image| image.mapped) {
         let module = image.module.and_then(|at| modules.get(at as usize));
         let (timestamp, size) = match (image.header, module) {
@@ -29,14 +32,15 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
             (None, None) => continue,
         };
         if !image.name().is_empty() && timestamp != 0 {
-            let name = image.name().to_lowercase();
             // A WOW64 process has both ntdll.dll.
             let machine = image.header.map_or(0, |header| header.machine);
-            by_identity.entry((name, timestamp, size, machine)).or_default().push(image);
+            stamped.push(((timestamp, size, machine), image));
         }
     }
+    stamped.sort_by_key(|(stamp, image)| (*stamp, image.range.start()));
+    let same_stamp = stamped.chunk_by(|(left, _), (right, _)| left == right);
     let mut doubles: Vec<Vec<&Image>> =
-        by_identity.into_values().filter(|images| images.len() > 1).collect();
+        same_stamp.filter(|images| images.len() > 1).flat_map(same_name).collect();
     if doubles.is_empty() {
         return Vec::new();
     }
@@ -64,6 +68,16 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
             human(wasted)
         ))
     }]
+}
+
+/// Those of images with one stamp that have one name, in groups of two and
+/// more.
+fn same_name<'a>(images: &[(Stamp, &'a Image)]) -> Vec<Vec<&'a Image>> {
+    let mut by_name: BTreeMap<String, Vec<&Image>> = BTreeMap::new();
+    for (_, image) in images {
+        by_name.entry(image.name().to_lowercase()).or_default().push(image);
+    }
+    by_name.into_values().filter(|images| images.len() > 1).collect()
 }
 
 fn line(images: &[&Image]) -> String {

@@ -34,7 +34,7 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
             continue;
         };
         let Some(thread) = facts.dump.threads.get(at as usize) else { continue };
-        if thread.info.is_some_and(|info| info.dump_flags & UNSURE != 0) {
+        if thread.info.as_deref().is_some_and(|info| info.dump_flags & UNSURE != 0) {
             continue;
         }
         let Some(registers) = facts.dump.registers(thread) else { continue };

@@ -63,7 +63,7 @@ fn folder(path: &str) -> Option<String> {
 
 /// The Windows folder, from where the system's own libraries are.
 fn system_folder(path: &str) -> Option<String> {
-    let name = path.rsplit(['\\', '/']).next()?;
+    let name = crate::dump::file_name(path);
     let own = ["ntdll.dll", "kernel32.dll", "kernelbase.dll", "wow64.dll"];
     if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return None;

@@ -64,8 +64,12 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
 fn common_starts(facts: Facts<'_>) -> Vec<String> {
     const NAMED: usize = 3;
     let mut starts: HashMap<u64, u64> = HashMap::new();
-    for start in
-        facts.dump.threads.iter().filter_map(|thread| thread.info).map(|info| info.start_address)
+    for start in facts
+        .dump
+        .threads
+        .iter()
+        .filter_map(|thread| thread.info.as_deref())
+        .map(|info| info.start_address)
     {
         if start != 0 {
             *starts.entry(start).or_default() += 1;

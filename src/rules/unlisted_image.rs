@@ -64,7 +64,7 @@ fn threads_in(facts: Facts<'_>, images: &[&Image]) -> Vec<String> {
     let threads = facts.dump.threads.iter().zip(0_u32..);
     threads
         .filter_map(|(thread, at)| {
-            let start = thread.info.map(|info| info.start_address);
+            let start = thread.info.as_deref().map(|info| info.start_address);
             let instruction =
                 facts.dump.registers(thread).map(|registers| registers.instruction_pointer);
             let (how, image) = match (start.and_then(inside), instruction.and_then(inside)) {

@@ -4,10 +4,12 @@
 //! [`Source::slice`]; memory contents are copied with positioned reads
 //! ([`Source::read_at`]). Contents never go through the map: the kernel's
 //! read-ahead turned 1.2 MB of needed pages into 1.77 GB of disk reads, and
-//! every touched page would count as memory of ours.
+//! every touched page would count as memory of ours. Runs over many dumps map
+//! nothing ([`Source::open_positioned`]).
 
 mod format;
 mod mapped;
+mod positioned;
 
 pub use format::FileFormat;
 
@@ -19,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 use mapped::MappedFile;
+use positioned::PositionedFile;
 
 /// Files up to this size are read whole: one read beats mapping and faulting.
 const READ_WHOLE: u64 = 1 << 20;
@@ -43,6 +46,7 @@ pub struct Source {
 enum Bytes {
     Owned(Vec<u8>),
     Mapped(MappedFile),
+    Positioned(PositionedFile),
 }
 
 impl Source {
@@ -69,6 +73,24 @@ impl Source {
     pub(crate) fn map(file: File) -> Result<Source> {
         let mapped = MappedFile::map(file);
         Ok(Source::of(Bytes::Mapped(mapped.map_err(|e| Error::io("cannot read the file", e))?)))
+    }
+
+    /// Opens a file for positioned reads only: nothing is mapped, and no more
+    /// is read than what is asked for. A file that becomes shorter meanwhile
+    /// is a [`failure`](Self::failure), not the end of the program.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_positioned(path: &Path) -> Result<Source> {
+        let failed = |error| Error::io("cannot read the file", error);
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        // Pipes and devices have no size, nor have the files of /proc.
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Source::open(path);
+        }
+        let file = PositionedFile::open(file, metadata.len()).map_err(failed)?;
+        Ok(Source::of(Bytes::Positioned(file)))
     }
 
     /// Reads everything from a pipe or another reader.
@@ -103,7 +125,7 @@ impl Source {
     }
 
     /// As the prefix of a dump of `len` bytes; never shorter than its bytes.
-    pub(crate) fn claiming(mut self, len: u64) -> Source {
+    fn claiming(mut self, len: u64) -> Source {
         self.len = len.max(self.unpacked());
         self
     }
@@ -111,12 +133,6 @@ impl Source {
     /// With the name that reports show instead of the path it was opened by.
     pub fn named(mut self, name: impl Into<OsString>) -> Source {
         self.name = Some(name.into());
-        self
-    }
-
-    /// With what was wrong where the bytes come from; it becomes an issue.
-    pub(crate) fn damaged(mut self, what: Option<String>) -> Source {
-        self.damage = what;
         self
     }
 
@@ -148,37 +164,31 @@ impl Source {
 
     /// How many bytes from the start can be read.
     pub fn unpacked(&self) -> u64 {
-        u64::try_from(self.head().len()).unwrap_or(u64::MAX)
-    }
-
-    /// How far [`slice`](Self::slice) was asked for bytes that the file has
-    /// and this prefix of it does not; 0 when it never was.
-    pub(crate) fn wanted(&self) -> u64 {
-        self.wanted.load(Ordering::Relaxed)
-    }
-
-    /// The bytes of a dump in memory, to be added to; none of a mapped file.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        match self.bytes {
-            Bytes::Owned(bytes) => bytes,
-            Bytes::Mapped(_) => Vec::new(),
-        }
-    }
-
-    /// The bytes as one slice, for headers and streams.
-    pub(crate) fn head(&self) -> &[u8] {
         match &self.bytes {
-            Bytes::Owned(bytes) => bytes,
-            Bytes::Mapped(file) => file.bytes(),
+            Bytes::Owned(bytes) => length(bytes),
+            Bytes::Mapped(file) => length(file.bytes()),
+            Bytes::Positioned(file) => file.len(),
         }
+    }
+
+    /// Why bytes that the file had when it was opened could not be read:
+    /// everything that was made of it since is then worth nothing.
+    pub fn failure(&self) -> Option<Error> {
+        let Bytes::Positioned(file) = &self.bytes else { return None };
+        let error = file.failure()?;
+        let same = io::Error::new(error.kind(), error.to_string());
+        Some(Error::io("cannot read the file", same))
     }
 
     /// `size` bytes at `offset`, or `None` when the file is too short for all
-    /// of them.
+    /// of them. What is asked for may be read from the file whole: a size that
+    /// a dump claims is clipped by the caller to what it can use.
     pub fn slice(&self, offset: u64, size: u64) -> Option<&[u8]> {
-        let start = usize::try_from(offset).ok()?;
-        let end = start.checked_add(usize::try_from(size).ok()?)?;
-        let bytes = self.head().get(start..end);
+        let bytes = match &self.bytes {
+            Bytes::Owned(bytes) => part(bytes, offset, size),
+            Bytes::Mapped(file) => part(file.bytes(), offset, size),
+            Bytes::Positioned(file) => file.slice(offset, size),
+        };
         if bytes.is_none() {
             self.want(offset, size);
         }
@@ -192,6 +202,11 @@ impl Source {
         if end <= self.len {
             self.wanted.fetch_max(end, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the file has `size` bytes at `offset`.
+    pub fn holds(&self, offset: u64, size: u64) -> bool {
+        offset.checked_add(size).is_some_and(|end| end <= self.len())
     }
 
     /// As many of the `size` bytes at `offset` as the file has.
@@ -208,10 +223,11 @@ impl Source {
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.bytes {
             Bytes::Mapped(file) if self.len() > COPY_FROM_MAP => file.read_at(offset, buffer),
+            Bytes::Positioned(file) => file.read_at(offset, buffer),
             _ => {
-                let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                let bytes = self.head().get(start..).unwrap_or(&[]);
-                let bytes = bytes.get(..buffer.len()).unwrap_or(bytes);
+                let size = self.unpacked().saturating_sub(offset);
+                let size = size.min(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
+                let bytes = self.slice(offset, size).unwrap_or(&[]);
                 if let Some(target) = buffer.get_mut(..bytes.len()) {
                     target.copy_from_slice(bytes);
                 }
@@ -219,4 +235,67 @@ impl Source {
             }
         }
     }
+}
+
+/// What the reading of archives needs, and nothing else.
+#[cfg(feature = "archives")]
+impl Source {
+    /// As the start of a dump that may go on for ever.
+    pub(crate) fn endless(self) -> Source {
+        self.claiming(u64::MAX)
+    }
+
+    /// As the start of a dump of `len` bytes, and with what was wrong where
+    /// they come from; that becomes an issue.
+    pub(crate) fn unpacked_from(self, len: u64, damage: Option<String>) -> Source {
+        Source { damage, ..self.claiming(len) }
+    }
+
+    /// How far [`slice`](Self::slice) was asked for bytes that the file has
+    /// and this prefix of it does not; 0 when it never was.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// The bytes of a dump in memory, to be added to; none of a file.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self.bytes {
+            Bytes::Owned(bytes) => bytes,
+            Bytes::Mapped(_) | Bytes::Positioned(_) => Vec::new(),
+        }
+    }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+fn part(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
+    let start = usize::try_from(offset).ok()?;
+    bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)
+}
+
+/// Fills `buffer` from `offset`; fewer bytes at the end of the file.
+fn read_fully(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0_usize;
+    while let Some(rest) = buffer.get_mut(done..) {
+        let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
+        match read_once(file, rest, at) {
+            Ok(0) => break,
+            Ok(count) => done = done.saturating_add(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(unix)]
+fn read_once(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_once(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }

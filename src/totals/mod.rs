@@ -1,14 +1,17 @@
 //! Sums over the pieces: VMMap's table, the free blocks, the strip and the
 //! self-audit, folded in one sweep. Nothing is stored per region.
 
+pub mod aside;
 mod records;
 pub mod strip;
 
 use crate::addr::AddressRange;
-use crate::classify::{Piece, sweep};
+use crate::classify::{Piece, sweep_kinds};
 use crate::dump::{CapturedRange, Dump, PointerWidth};
 use crate::evidence::{Claim, RegionKind};
-use crate::map::{MapSource, MemoryType, Origin, Protection, RegionMap, State};
+use crate::explained::{Explained, is_committed_private};
+use crate::map::{MapSource, MemoryType, Origin, RegionMap, State};
+use aside::{Aside, SetAside};
 use strip::Strip;
 
 /// Free blocks smaller than this are too small for jemalloc and the JavaScript
@@ -36,6 +39,64 @@ pub struct Row {
     pub allocations: Option<u64>,
     /// The largest allocation; the largest block for free and unusable memory.
     pub largest: Option<u64>,
+    /// What explains the committed private bytes (MEM_PRIVATE; on Linux
+    /// anonymous ones).
+    pub shares: Option<Shares>,
+    /// Bytes of `size` that are set aside: reserved ones of giant allocations.
+    pub set_aside: u64,
+    /// The largest allocation without what is set aside of it.
+    pub largest_kept: Option<u64>,
+}
+
+/// Committed private bytes by what explains them. They add up to all of
+/// them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shares {
+    /// By a stream or by checked structures.
+    pub structure: u64,
+    /// By a pattern.
+    pub heuristic: u64,
+    /// By nobody.
+    pub unexplained: u64,
+}
+
+impl Shares {
+    /// All of them.
+    pub fn sum(&self) -> u64 {
+        self.structure.saturating_add(self.heuristic).saturating_add(self.unexplained)
+    }
+
+    fn add(&mut self, explained: Explained, bytes: u64) {
+        let share = match explained {
+            Explained::Structure => &mut self.structure,
+            Explained::Heuristic => &mut self.heuristic,
+            Explained::Nothing => &mut self.unexplained,
+        };
+        *share = share.wrapping_add(bytes);
+    }
+
+    fn plus(self, other: Shares) -> Shares {
+        Shares {
+            structure: self.structure.saturating_add(other.structure),
+            heuristic: self.heuristic.saturating_add(other.heuristic),
+            unexplained: self.unexplained.saturating_add(other.unexplained),
+        }
+    }
+}
+
+impl Row {
+    /// That of a kind which is known to have no byte.
+    pub fn none() -> Row {
+        let none = Some(0);
+        Row {
+            committed: none,
+            reserved: none,
+            private: none,
+            allocations: none,
+            largest: none,
+            ..Row::default()
+        }
+    }
 }
 
 /// The free memory of a map that knows it.
@@ -97,19 +158,22 @@ pub struct Totals {
     pub audit: Audit,
     /// The kinds in address order.
     pub strip: Strip,
+    /// Giant reservations by use, in address order of the first of each.
+    pub set_aside: Vec<SetAside>,
 }
 
 impl Totals {
     /// Sums up the map under these claims.
     pub fn of(dump: &Dump<'_>, map: &RegionMap<'_>, claims: &[Claim]) -> Totals {
-        let mut fold = Fold::new(map, dump.captured.ranges());
-        let mut sweep = sweep(map, claims);
+        let mut fold = Fold::new(map, claims, dump.captured.ranges());
+        let mut pieces = sweep_kinds(map, claims);
         loop {
-            sweep.plain_records(|record| fold.add_record(record));
-            let Some(piece) = sweep.next() else { break };
+            pieces.plain_records(|record| fold.add_record(record));
+            let Some(piece) = pieces.next() else { break };
             fold.add(&piece);
         }
-        fold.finish()
+        let aside = fold.has_giant(map).then(|| Aside::of(map, claims));
+        fold.finish(aside)
     }
 
     /// The row of a kind, zeros when it has no byte.
@@ -129,20 +193,22 @@ struct Sums {
     blocks: u64,
     allocations: u64,
     largest: u64,
+    /// Of the pieces that claims touch.
+    shares: Shares,
 }
 
 const KINDS: usize = RegionKind::ALL.len();
 
 /// How many bytes of each kind one region or allocation holds. Nearly all hold
 /// a single kind and never touch the table.
-struct Shares {
+struct Mix {
     only: Option<usize>,
     bytes: u64,
     mixed: Option<[u64; KINDS]>,
 }
 
-impl Shares {
-    const NONE: Shares = Shares { only: None, bytes: 0, mixed: None };
+impl Mix {
+    const NONE: Mix = Mix { only: None, bytes: 0, mixed: None };
 
     #[inline]
     fn add(&mut self, kind: usize, bytes: u64) {
@@ -178,14 +244,17 @@ struct Fold<'m> {
     source: MapSource,
     range: Option<AddressRange>,
     kinds: [Sums; KINDS],
+    claims: &'m [Claim],
     captured: &'m [CapturedRange],
-    region: Shares,
-    allocation: Shares,
+    region: Mix,
+    allocation: Mix,
     allocation_base: Option<u64>,
     plain: records::Plain,
     free: Free,
     free_block: Option<AddressRange>,
     raw_block: u64,
+    /// Bytes of the last unusable block, and where it ends.
+    unusable_block: u64,
     unusable_end: Option<u64>,
     audit: Audit,
     outside: u64,
@@ -193,19 +262,21 @@ struct Fold<'m> {
 }
 
 impl<'m> Fold<'m> {
-    fn new(map: &RegionMap<'_>, captured: &'m [CapturedRange]) -> Fold<'m> {
+    fn new(map: &RegionMap<'_>, claims: &'m [Claim], captured: &'m [CapturedRange]) -> Fold<'m> {
         Fold {
             source: map.source,
             range: map.range,
             kinds: [Sums::default(); KINDS],
+            claims,
             captured,
-            region: Shares::NONE,
-            allocation: Shares::NONE,
+            region: Mix::NONE,
+            allocation: Mix::NONE,
             allocation_base: None,
             plain: records::Plain::default(),
             free: Free::default(),
             free_block: None,
             raw_block: 0,
+            unusable_block: 0,
             unusable_end: None,
             audit: Audit { overlaps: map.overlaps, ..Audit::default() },
             outside: 0,
@@ -226,7 +297,9 @@ impl<'m> Fold<'m> {
             self.outside = self.outside.wrapping_add(size.wrapping_sub(inside));
         }
         let captured = self.captured_bytes(piece.range);
-        let private = self.is_private(piece);
+        let explainable = is_committed_private(piece, self.source, self.claims);
+        let written = piece.kind == RegionKind::Image && region.protect.is_writable();
+        let private = explainable || (written && region.memory_type != Some(MemoryType::Private));
         if self.strip.shows(region.state) {
             self.strip.add(kind, size);
         }
@@ -242,8 +315,11 @@ impl<'m> Fold<'m> {
         sums.committed = sums.committed.wrapping_add(committed);
         sums.private = sums.private.wrapping_add(if private { committed } else { 0 });
         sums.reserved = sums.reserved.wrapping_add(reserved);
+        if explainable {
+            sums.shares.add(Explained::of(piece), size);
+        }
         if region.origin == Origin::Gap {
-            self.audit.gaps += 1;
+            self.audit.gaps += u64::from(starts_region);
             self.audit.gap_bytes = self.audit.gap_bytes.wrapping_add(size);
         }
         if starts_region && piece.range.last() == region.range.last() {
@@ -258,21 +334,6 @@ impl<'m> Fold<'m> {
         }
         if region.allocation_base.is_some() {
             self.allocation.add(kind, size);
-        }
-    }
-
-    /// Whether committed bytes count as private: MEM_PRIVATE, and pages of
-    /// images that can be written. Linux charges nothing for pages without
-    /// access.
-    #[inline]
-    fn is_private(&self, piece: &Piece) -> bool {
-        let region = &piece.region;
-        match region.memory_type {
-            Some(MemoryType::Private) if self.source == MapSource::LinuxMaps => {
-                region.protect != Protection::NO_ACCESS
-            }
-            Some(MemoryType::Private) => true,
-            _ => piece.kind == RegionKind::Image && region.protect.is_writable(),
         }
     }
 
@@ -309,8 +370,10 @@ impl<'m> Fold<'m> {
         if kind == RegionKind::Unusable {
             self.end_free_block();
             let sums = &mut self.kinds[RegionKind::Unusable.index()];
-            sums.blocks += u64::from(self.unusable_end != Some(range.start()));
-            sums.largest = sums.largest.max(range.size());
+            let goes_on = self.unusable_end == Some(range.start());
+            sums.blocks += u64::from(!goes_on);
+            self.unusable_block = range.size() + if goes_on { self.unusable_block } else { 0 };
+            sums.largest = sums.largest.max(self.unusable_block);
             self.unusable_end = Some(range.end());
             return;
         }
@@ -360,7 +423,19 @@ impl<'m> Fold<'m> {
         sums.largest = sums.largest.max(bytes);
     }
 
-    fn finish(mut self) -> Totals {
+    /// Whether an allocation is large enough for what is set aside.
+    fn has_giant(&mut self, map: &RegionMap<'_>) -> bool {
+        self.end_allocation();
+        let largest = RegionKind::ALL.into_iter().zip(&self.kinds).map(|(kind, sums)| match kind {
+            RegionKind::Free | RegionKind::Unusable => 0,
+            _ => sums.largest,
+        });
+        map.width == PointerWidth::Bits64
+            && map.knows_free()
+            && largest.max().is_some_and(|largest| largest >= aside::GIANT)
+    }
+
+    fn finish(mut self, aside: Option<Aside>) -> Totals {
         self.end_region();
         self.end_allocation();
         self.end_free_run();
@@ -370,6 +445,10 @@ impl<'m> Fold<'m> {
         (free.blocks, free.largest) = (self.free.blocks, self.free.largest);
         self.free.size = free.size;
         self.free.raw_size = free.size.wrapping_add(unusable);
+        // Records that no claim touches never come to the shares.
+        let private = &mut self.kinds[RegionKind::Private.index()];
+        let shares = &mut private.shares;
+        shares.unexplained = private.private - shares.structure - shares.heuristic;
         let mut kinds = [None; KINDS];
         let mut total = Sums::default();
         for (kind, sums) in RegionKind::ALL.into_iter().zip(self.kinds) {
@@ -389,13 +468,18 @@ impl<'m> Fold<'m> {
             _ if self.source == MapSource::Rebuilt => self.audit.accounted,
             range => range.map_or(0, AddressRange::size).saturating_add(self.outside),
         };
-        Totals {
+        let mut totals = Totals {
             kinds,
             total: row(&total, self.source, None),
             free: (self.source != MapSource::Rebuilt).then_some(self.free),
             audit: self.audit,
             strip: self.strip,
+            set_aside: Vec::new(),
+        };
+        if let Some(aside) = aside {
+            aside.put(&mut totals);
         }
+        totals
     }
 }
 
@@ -411,6 +495,7 @@ impl Sums {
             blocks: self.blocks + other.blocks,
             allocations: self.allocations + other.allocations,
             largest: self.largest.max(other.largest),
+            shares: self.shares.plus(other.shares),
         }
     }
 }
@@ -431,6 +516,9 @@ fn row(sums: &Sums, source: MapSource, kind: Option<RegionKind>) -> Row {
         blocks: sums.blocks,
         allocations: known.then_some(sums.allocations),
         largest: known.then_some(sums.largest),
+        shares: known.then_some(sums.shares),
+        set_aside: 0,
+        largest_kept: known.then_some(sums.largest),
     }
 }
 
@@ -501,9 +589,9 @@ mod tests {
             let map = RegionMap::build(&dump);
             let claims = random_claims(&mut random);
             let by_records = Totals::of(&dump, &map, &claims);
-            let mut fold = Fold::new(&map, dump.captured.ranges());
-            sweep(&map, &claims).for_each(|piece| fold.add(&piece));
-            let by_pieces = fold.finish();
+            let mut fold = Fold::new(&map, &claims, dump.captured.ranges());
+            crate::classify::sweep(&map, &claims).for_each(|piece| fold.add(&piece));
+            let by_pieces = fold.finish(None);
             assert_eq!(by_records.kinds, by_pieces.kinds);
             assert_eq!(by_records.total, by_pieces.total);
             assert_eq!(by_records.free, by_pieces.free);

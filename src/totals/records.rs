@@ -53,6 +53,12 @@ const KIND: [u8; CLASSES] = {
     kinds
 };
 
+/// [`RegionKind::index`] of a record by its own type.
+#[inline]
+pub(super) fn kind_of(record: &RawRegion) -> usize {
+    usize::from(KIND[class(record)])
+}
+
 fn class(record: &RawRegion) -> usize {
     usize::from(record.is_image()) * IMAGE
         | usize::from(record.is_mapped()) * MAPPED
@@ -139,6 +145,7 @@ impl Fold<'_> {
         self.end_free_run();
         self.raw_block = size;
         self.free.raw_largest = self.free.raw_largest.max(size);
+        self.unusable_block = unusable;
         self.unusable_end = Some(start.wrapping_add(unusable));
         self.free_block = AddressRange::new(start.wrapping_add(unusable), size - unusable);
     }

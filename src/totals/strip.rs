@@ -4,7 +4,7 @@
 use crate::evidence::RegionKind;
 use crate::map::State;
 
-const KINDS: usize = RegionKind::ALL.len();
+const KINDS: usize = RegionKind::COUNT;
 const CELLS: usize = 512;
 /// The first size of a cell: one page.
 const PAGE: u64 = 4096;
@@ -48,7 +48,7 @@ impl Strip {
 
     /// Whether memory of this state has a place in the strip.
     #[inline]
-    pub(super) fn shows(&self, state: State) -> bool {
+    pub fn shows(&self, state: State) -> bool {
         self.is_linear() || !matches!(state, State::Free | State::Reserve)
     }
 

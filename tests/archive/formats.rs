@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use cab::CompressionType;
 use dumpmap::analyze;
-use dumpmap::archive::{Found, for_each_dump_in};
+use dumpmap::archive::{Found, for_each_dump_of};
 use dumpmap::limits::{Depth, Limits};
 use dumpmap::report::{Input, Privacy, SummaryReport};
 use dumpmap::source::Source;
@@ -35,10 +35,11 @@ pub(crate) type Seen = Vec<(String, Result<Source, String>)>;
 
 pub(crate) fn all(archive: &[u8], limits: &Limits) -> (Seen, Result<Found, String>) {
     let mut seen = Vec::new();
-    let found = for_each_dump_in(archive, limits, &mut |name, dump| {
-        seen.push((name.to_owned(), dump.map_err(|error| error.to_string())));
-        ControlFlow::Continue(())
-    });
+    let found =
+        for_each_dump_of(&Source::from_bytes(archive), "x".as_ref(), limits, &mut |name, dump| {
+            seen.push((name.to_owned(), dump.map_err(|error| error.to_string())));
+            ControlFlow::Continue(())
+        });
     (seen, found.map_err(|error| error.to_string()))
 }
 
@@ -156,10 +157,15 @@ fn contents_behind_a_prefix_are_not_read() {
 fn a_break_ends_it() {
     let archive = pack::zip(&[("a.dmp", &small()), ("b.dmp", &small())]);
     let mut names = Vec::new();
-    let found = for_each_dump_in(&archive, &at(Depth::Headers), &mut |name, _| {
-        names.push(name.to_owned());
-        ControlFlow::Break(())
-    });
+    let found = for_each_dump_of(
+        &Source::from_bytes(archive),
+        "x".as_ref(),
+        &at(Depth::Headers),
+        &mut |name, _| {
+            names.push(name.to_owned());
+            ControlFlow::Break(())
+        },
+    );
     assert_eq!((names, found.unwrap().dumps), (vec!["a.dmp".to_owned()], 1));
 }
 

@@ -126,7 +126,7 @@ fn what_cannot_be_opened_says_what_to_do() {
     );
     assert!(complaint(&["cut.zip"]).contains("is the file whole?"));
     assert!(complaint(&["two.zip!/c.dmp"]).contains("no dump named c.dmp in this archive"));
-    assert!(complaint(&["a.dmp!/a"]).contains("this file is no archive"));
+    assert!(complaint(&["a.dmp!/a"]).contains("this is a dump, not an archive"));
     assert!(complaint(&["none.zip!/a.txt"]).contains("not a minidump"));
     assert!(complaint(&["a.rar"]).contains("a .rar file, not a dump; unpack it"));
     assert!(

@@ -89,16 +89,32 @@ pub(crate) fn each_linux(check: impl Fn(&Case<'_>, &mut Wrong)) {
     each(".maps.json", |_| true, check);
 }
 
+/// Checks every dump of every .NET process.
+pub(crate) fn each_dotnet(check: impl Fn(&Case<'_>, &mut Wrong)) {
+    if let Some(folder) = support::shared_or_skip("dotnet") {
+        each_in(&[folder], ".truth.json", |_| true, check);
+    }
+}
+
 fn each(suffix: &str, wanted: impl Fn(&str) -> bool, check: impl Fn(&Case<'_>, &mut Wrong)) {
+    each_in(&folders(), suffix, wanted, check);
+}
+
+fn each_in(
+    folders: &[PathBuf],
+    suffix: &str,
+    wanted: impl Fn(&str) -> bool,
+    check: impl Fn(&Case<'_>, &mut Wrong),
+) {
     let mut wrong = Wrong::new();
     let mut dumps = 0;
-    for folder in folders() {
-        for path in files_in(&folder) {
+    for folder in folders {
+        for path in files_in(folder) {
             let name = file_name(&path);
             let Some(stem) = name.strip_suffix(suffix).filter(|_| wanted(&name)) else { continue };
             let truth = read_json(&folder.join(format!("{stem}.truth.json")));
             let maps = read_json(&folder.join(format!("{stem}.maps.json")));
-            for dump in dumps_of(&folder, stem) {
+            for dump in dumps_of(folder, stem) {
                 one(&dump, &truth, &maps, &check, &mut wrong);
                 dumps += 1;
             }

@@ -103,6 +103,9 @@ fn image(case: &Case<'_>, item: &Value) -> Result<(), String> {
     // Without a map nothing but captured headers shows an image that no list names.
     match row {
         Some(row) if row.module.is_some() == is_listed => Ok(()),
+        Some(row) if is_listed => {
+            Err(format!("{} at {base:#x} is there, but not listed", row.name()))
+        }
         None if !case.has_memory_info() && !is_listed => Ok(()),
         _ => Err(format!("listed is {is_listed}, the table has {row:x?}")),
     }

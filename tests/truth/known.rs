@@ -7,9 +7,8 @@ const KNOWN: &[(&[&str], &str)] = &[
         "Wine's dbghelp lists six of the eleven modules of a WOW64 process",
     ),
     (
-        &["wow64-basic.dbghelp", "image "],
-        "without stream 16, images that the module list lacks are not looked for: the loader's list \
-         and the headers in memory are not used for that yet",
+        &["wow64-basic.dbghelp", "is there, but not listed"],
+        "the five others are found by the loader's list and their headers",
     ),
 ];
 

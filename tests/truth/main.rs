@@ -9,12 +9,13 @@
 mod support;
 
 mod data;
+mod explained;
 mod items;
 mod known;
 mod linux;
 mod streams;
 
-use data::{Case, each_linux, each_windows};
+use data::{Case, each_dotnet, each_linux, each_windows};
 
 /// What does not agree, one line each: dump, what, expected and found.
 type Wrong = Vec<String>;
@@ -63,6 +64,13 @@ fn linux_maps_are_those_of_proc() {
 #[test]
 fn what_the_linux_programs_made() {
     each_linux(linux::items);
+}
+
+#[test]
+fn labels_by_structure_are_right() {
+    each_windows(explained::windows);
+    each_dotnet(explained::windows);
+    each_linux(explained::linux);
 }
 
 /// Sizes out are sizes in: the pieces are disjoint, in order, and the rows add up to the range.

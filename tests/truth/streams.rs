@@ -283,8 +283,10 @@ pub(crate) fn modules(case: &Case<'_>, wrong: &mut Wrong) {
     }
     for (base, size, path) in &expected {
         let image = case.analysis.evidence.images.iter().find(|image| image.range.start() == *base);
-        if image.is_none_or(|image| image.range.size() != *size || image.module.is_none()) {
+        if image.is_none_or(|image| image.range.size() != *size) {
             wrong.push(format!("image {path} at {base:#x}: {image:x?}"));
+        } else if image.is_some_and(|image| image.module.is_none()) {
+            wrong.push(format!("image {path} at {base:#x} is there, but not listed"));
         }
         let kinds = case.kinds(*base, *size);
         if kinds != [RegionKind::Image].into() {

@@ -6,6 +6,7 @@
 //! the program itself reserves memory of that size in that way, so there is
 //! none without a module, and common sizes must come in numbers.
 
+mod giant;
 mod go;
 mod mozjemalloc;
 mod rules;
@@ -14,7 +15,7 @@ mod v8;
 use super::shapes::{self, Shape};
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
 use crate::addr::AddressRange;
-use crate::dump::{Dump, Module};
+use crate::dump::{Dump, Module, file_name};
 use crate::map::{MapSource, MemoryType, RegionMap};
 
 /// What a process with a known allocator has among its modules.
@@ -37,16 +38,26 @@ static MIMALLOC: Family = Family {
     modules: &["mimalloc.dll", "mimalloc-override.dll", "mimalloc-redirect.dll"],
     symbols: &["mimalloc.pdb", "mimalloc-override.pdb"],
 };
+static SANITIZER: Family = Family {
+    modules: &["clang_rt.asan_dynamic-x86_64.dll", "clang_rt.asan_dbg_dynamic-x86_64.dll"],
+    symbols: &[],
+};
 static JEMALLOC: Family = Family { modules: &["jemalloc.dll"], symbols: &["jemalloc.pdb"] };
 
-impl Family {
-    fn is_in(&self, modules: &[Module]) -> bool {
+/// The file names of modules and of their PDBs.
+struct Names<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Names<'a> {
+    fn of(modules: &'a [Module]) -> Names<'a> {
+        let pdb = |module: &'a Module| file_name(module.debug_file.as_deref().unwrap_or(""));
+        Names(modules.iter().map(|module| (module.name(), pdb(module))).collect())
+    }
+
+    fn have(&self, family: &Family) -> bool {
         let known =
             |names: &[&str], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        modules.iter().any(|module| {
-            let pdb = module.debug_file.as_deref().unwrap_or("").rsplit(['\\', '/']).next();
-            known(self.modules, module.name()) || known(self.symbols, pdb.unwrap_or(""))
-        })
+        let mut names = self.0.iter();
+        names.any(|(module, pdb)| known(family.modules, module) || known(family.symbols, pdb))
     }
 }
 
@@ -56,20 +67,25 @@ struct Present {
     mozilla: bool,
     chromium: bool,
     go: bool,
+    java: bool,
+    sanitizer: bool,
 }
 
 pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Evidence) {
     if map.source != MapSource::MemoryInfo {
         return;
     }
-    let modules = &dump.modules.modules;
-    let rules = rules::of(modules);
+    let names = Names::of(&dump.modules.modules);
+    let rules = rules::of(&names);
     let present = Present {
-        mozilla: MOZILLA.is_in(modules),
-        chromium: CHROMIUM.is_in(modules),
+        mozilla: names.have(&MOZILLA),
+        chromium: names.have(&CHROMIUM),
         go: go::is_program(&evidence.images),
+        java: names.have(&JAVA),
+        sanitizer: names.have(&SANITIZER),
     };
-    if rules.is_empty() && !present.mozilla && !present.chromium && !present.go {
+    let Present { mozilla, chromium, go, java, sanitizer } = present;
+    if rules.is_empty() && !mozilla && !chromium && !go && !java && !sanitizer {
         return;
     }
     let shapes = private_shapes(map);
@@ -84,6 +100,12 @@ pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Eviden
     }
     if present.go {
         evidence.claims.extend(go::claims(&shapes));
+    }
+    if present.java {
+        evidence.claims.extend(giant::java(&shapes));
+    }
+    if present.sanitizer {
+        evidence.claims.extend(giant::shadow(&shapes));
     }
 }
 

@@ -1,7 +1,6 @@
 //! Reservations known by their exact size: one line a kind.
 
-use super::{CHROMIUM, Family, JAVA, JEMALLOC, MIMALLOC, MOZILLA, NODE, claim};
-use crate::dump::Module;
+use super::{CHROMIUM, Family, JAVA, JEMALLOC, MIMALLOC, MOZILLA, NODE, Names, claim};
 use crate::evidence::Claim;
 use crate::evidence::shapes::Shape;
 use crate::map::Protection;
@@ -110,8 +109,8 @@ static RULES: [Rule; 8] = [
 ];
 
 /// The rules whose modules the process has.
-pub(super) fn of(modules: &[Module]) -> Vec<&'static Rule> {
-    let present = |rule: &&Rule| rule.families.iter().any(|family| family.is_in(modules));
+pub(super) fn of(names: &Names<'_>) -> Vec<&'static Rule> {
+    let present = |rule: &&Rule| rule.families.iter().any(|family| names.have(family));
     RULES.iter().filter(present).collect()
 }
 

@@ -10,7 +10,10 @@ use crate::dump::bytes::{u32_at, u64_at};
 #[derive(Debug)]
 pub(super) struct TebLayout {
     pub(super) width: PointerWidth,
-    /// Bytes to read: up to the last field below.
+    /// The fields lie before `head` and from `tail` up to `read`; what is
+    /// between them is not read.
+    pub(super) head: usize,
+    pub(super) tail: usize,
     pub(super) read: usize,
     /// Bytes of address space it takes, in whole pages. Windows 10 puts TEBs
     /// at this distance from each other.
@@ -34,6 +37,8 @@ pub(super) struct TebLayout {
 
 pub(super) const TEB32: TebLayout = TebLayout {
     width: PointerWidth::Bits32,
+    head: 0x34,
+    tail: 0xe0c,
     read: 0xfe0,
     pages: 0x1000,
     exception_list: 0x0,
@@ -51,6 +56,8 @@ pub(super) const TEB32: TebLayout = TebLayout {
 
 pub(super) const TEB64: TebLayout = TebLayout {
     width: PointerWidth::Bits64,
+    head: 0x68,
+    tail: 0x1478,
     read: 0x1810,
     pages: 0x2000,
     exception_list: 0x0,

@@ -3,7 +3,7 @@
 
 use super::Teb;
 use super::layout::{TEB32, TEB64, TEB64_DESKTOP, TebLayout, WOW64_TEB_DISTANCE, pointer_at};
-use crate::dump::bytes::{u16_at, u32_at};
+use crate::dump::bytes::{length, u16_at, u32_at};
 use crate::dump::{CapturedMemory, Dump, PointerWidth, ReadError, Thread, stream_type};
 use crate::issue::Issues;
 
@@ -20,7 +20,7 @@ pub(super) struct Tebs {
 }
 
 /// Reads the TEB of every thread, and the 32-bit one of WOW64 threads in
-/// 64-bit dumps: one positioned read each.
+/// 64-bit dumps: two small reads each.
 pub(super) fn read_all(dump: &Dump<'_>, issues: &mut Issues) -> Tebs {
     let mut out = Tebs { tebs: Vec::with_capacity(dump.threads.len()), wow64: false };
     // As large as the larger TEB; reused, because ten thousand threads are read.
@@ -31,7 +31,7 @@ pub(super) fn read_all(dump: &Dump<'_>, issues: &mut Issues) -> Tebs {
             continue;
         }
         let layout = layout_of(dump.system.width);
-        let bytes = read(&dump.captured, address, layout.read, &mut buffer);
+        let bytes = read(&dump.captured, address, layout, &mut buffer);
         match decode(bytes, address, index, thread, layout) {
             Decoded::NotCaptured => {}
             Decoded::Other => issues.add(Some(stream_type::THREAD_LIST), None, || {
@@ -81,20 +81,33 @@ pub(super) fn desktop(memory: &CapturedMemory<'_>, tebs: &[Teb]) -> Option<(u64,
         .find(|(information, heap)| *information != 0 && *heap != 0)
 }
 
-/// As many of `size` bytes as are captured.
+/// The fields of a TEB, as far as they are captured.
 fn read<'b>(
     memory: &CapturedMemory<'_>,
     address: u64,
-    size: usize,
+    layout: &TebLayout,
     buffer: &'b mut [u8],
 ) -> &'b [u8] {
-    let Some(target) = buffer.get_mut(..size) else { return &[] };
-    let got = match memory.read(address, target) {
-        Ok(()) => size,
+    let mut end = captured(memory, Some(address), buffer.get_mut(..layout.head));
+    if end == layout.head {
+        let tail = buffer.get_mut(layout.tail..layout.read);
+        let address = address.checked_add(length(layout.tail));
+        match captured(memory, address, tail) {
+            0 => {}
+            got => end = layout.tail.saturating_add(got),
+        }
+    }
+    buffer.get(..end).unwrap_or(&[])
+}
+
+/// How many bytes of `target` are captured at `address`; it holds them then.
+fn captured(memory: &CapturedMemory<'_>, address: Option<u64>, target: Option<&mut [u8]>) -> usize {
+    let (Some(address), Some(target)) = (address, target) else { return 0 };
+    match memory.read(address, target) {
+        Ok(()) => target.len(),
         Err(ReadError::CutShort { got }) => got,
         Err(_) => 0,
-    };
-    buffer.get(..got).unwrap_or(&[])
+    }
 }
 
 enum Decoded {
@@ -158,7 +171,7 @@ fn read_teb32(
     thread: &Thread,
     buffer: &mut [u8],
 ) -> Option<Teb> {
-    let bytes = read(memory, address, TEB32.read, buffer);
+    let bytes = read(memory, address, &TEB32, buffer);
     match decode(bytes, address, index, thread, &TEB32) {
         Decoded::Teb(teb) => Some(teb),
         _ => None,

@@ -14,6 +14,9 @@ use crate::map::RegionMap;
 
 /// Images before the nearest one that are asked whether a line is theirs.
 const NEIGHBOURS: usize = 4;
+/// What a linker may leave between two segments of a program: the largest
+/// page of x86-64 and ARM64, its old default for max-page-size.
+const SEGMENT_GAP: u64 = 2 << 20;
 
 pub(super) fn gather(
     dump: &Dump<'_>,
@@ -27,8 +30,15 @@ pub(super) fn gather(
     let mut owners: Vec<Owner<'_>> =
         modules.filter_map(|(module, row)| Owner::of(module, row, lines, headers)).collect();
     owners.sort_by_key(|owner| owner.range.start());
-    let mut pass =
-        Pass { owners, next_owner: 0, current: None, group: None, found: Vec::new(), more: 0 };
+    let mut pass = Pass {
+        owners,
+        next_owner: 0,
+        current: None,
+        last: None,
+        group: None,
+        found: Vec::new(),
+        more: 0,
+    };
     for line in &lines.maps {
         pass.line(line);
     }
@@ -213,6 +223,9 @@ struct Pass<'d> {
     next_owner: usize,
     /// The owner of the line before, and where that line ends.
     current: Option<(usize, u64)>,
+    /// The owner of the last line that had one, where that line ends, and
+    /// its offset in the file.
+    last: Option<(usize, u64, u64)>,
     group: Option<Group>,
     found: Vec<Group>,
     /// Groups beyond the bound.
@@ -231,6 +244,7 @@ impl Pass<'_> {
                 owner.parts.push(Part::line(line));
             }
             self.current = Some((at, line.range.end()));
+            self.last = Some((at, line.range.end(), line.offset));
             return;
         }
         let before = follows.filter(|_| is_filling(line) && line.write);
@@ -254,10 +268,23 @@ impl Pass<'_> {
         if let Some((at, _)) = inside.clone().find(|(_, owner)| owner.owns(line)) {
             return Some(at);
         }
+        if let Some(at) = self.beyond_gap(line) {
+            return Some(at);
+        }
         let before = follows?;
         let continues = self.owners.get(before)?.owns(line);
         let filling = is_filling(line) && inside.any(|(at, _)| at == before);
         (continues || filling).then_some(before)
+    }
+
+    /// The image of the last line that had one, when this line is of the same
+    /// file, further on, after the gap that linkers leave before the data of
+    /// programs that cannot be moved. The module list ends such images there.
+    fn beyond_gap(&self, line: &LinuxMap) -> Option<usize> {
+        let (at, end, offset) = self.last?;
+        let gap = line.range.start().checked_sub(end)?;
+        let further = gap <= SEGMENT_GAP && line.offset >= offset;
+        (further && self.owners.get(at)?.owns(line)).then_some(at)
     }
 
     /// A line that no image of the list owns.

@@ -2,19 +2,21 @@
 //! modules that were unloaded.
 //!
 //! Two ways in: the maps text of Linux and Android (`maps`), where an image
-//! is a row of file mappings, and everything else (`listed`, `unlisted`),
-//! where it is one allocation. Both read at most one page of header an image.
+//! is a row of file mappings, and everything else (`listed`, `unlisted`, and
+//! `loaded` without a region list), where it is one allocation. Both read at most one page of header an image.
 
 mod data;
 mod elf;
 mod header;
 mod lines;
 mod listed;
+mod loaded;
 pub mod loader;
 mod macho;
 mod maps;
 mod names;
 mod pe;
+mod places;
 mod runs;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ pub(super) mod unlisted;
 
 pub use data::{DataImage, DataLayout};
 pub(super) use maps::is_line_of_image;
+pub use places::Places;
 
 use super::survey::Survey;
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
@@ -66,7 +69,7 @@ pub struct Image {
 impl Image {
     /// The part of the path after the last `\` or `/`.
     pub fn name(&self) -> &str {
-        self.path.rsplit(['\\', '/']).next().unwrap_or("")
+        crate::dump::file_name(&self.path)
     }
 }
 
@@ -119,6 +122,8 @@ pub(super) fn gather(
             if source == MapSource::MemoryInfo {
                 let found = &survey.images;
                 unlisted::gather(dump, map, found, &mut headers, &mut sections_left, evidence);
+            } else {
+                loaded::gather(dump, &mut headers, &mut sections_left, evidence);
             }
         }
     }

@@ -237,6 +237,20 @@ fn lines_of_a_file_are_its_image() {
 }
 
 #[test]
+fn data_after_the_gap_of_a_linker_is_the_images() {
+    let lines = "\
+7f0000000000-7f0000003000 r-xp 00000000 08:01 7 /bin/fixed
+7f0000202000-7f0000203000 r--p 00002000 08:01 7 /bin/fixed
+7f0000203000-7f0000204000 rw-p 00003000 08:01 7 /bin/fixed
+7f0000504000-7f0000505000 rw-p 00004000 08:01 7 /bin/fixed
+";
+    let module = Module::new("/bin/fixed", LIB, 0x3000);
+    let (_, evidence) = evidence(&DumpBuilder::linux_x64().linux_maps(lines).module(module));
+    let expected = [(0, "ELF text"), (0x20_2000, "ELF read-only data"), (0x20_3000, "ELF data")];
+    assert_eq!(parts(&evidence.images[0]), expected);
+}
+
+#[test]
 fn an_elf_header_names_lines_and_ends_the_bss() {
     let (_, evidence) = evidence(&linux().memory(LIB, elf::tests::sample()));
     assert_eq!(

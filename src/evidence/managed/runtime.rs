@@ -137,7 +137,7 @@ fn family(name: &str) -> Option<Family> {
 }
 
 fn linked_in(module: &Module) -> Option<Family> {
-    let pdb = module.debug_file.as_deref()?.rsplit(['\\', '/']).next()?;
+    let pdb = crate::dump::file_name(module.debug_file.as_deref()?);
     pdb.eq_ignore_ascii_case(SINGLE_FILE_PDB).then_some(Family::SingleFile)
 }
 

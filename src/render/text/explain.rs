@@ -112,6 +112,18 @@ fn place(view: &AddressView<'_>, lines: &mut Lines) {
         let place = format!("{}, heap {}", managed.generation, managed.heap);
         lines.say("managed", &format!("{place}, {}: {}", managed.runtime, managed.part));
     }
+    if let Some(unexplained) = &view.unexplained {
+        lines.say("family", &super::unexplained::family(&unexplained.family));
+        if let Some(contents) = &unexplained.contents {
+            lines.say("holds", &super::unexplained::contents(contents));
+        }
+        if let Some(text) = &unexplained.first_bytes {
+            lines.say("begins", &format!("[{text}]"));
+        }
+    }
+    if let Some(pointers) = &view.pointers {
+        lines.say("pointers", &super::unexplained::pointers_line(pointers));
+    }
     for module in &view.unloaded {
         let path = if module.path.is_empty() { "a module without a name" } else { &*module.path };
         lines.say("unloaded", &format!("{path} +{:#x} was here before", module.offset));

@@ -2,14 +2,18 @@
 
 mod check;
 mod crash;
+mod diff;
 mod explain;
 mod fits;
+mod map;
 mod regions;
 mod reports;
 mod rules;
+mod scan;
 mod streams;
 mod summary;
 mod tables;
+mod unexplained;
 
 pub use check::check;
 pub(crate) use check::{check_line, check_text};
@@ -17,22 +21,34 @@ pub use crash::crash;
 pub(crate) use crash::{
     facts as crash_facts, frames as crash_frames, frames_note, no_crash, title as crash_title,
 };
+pub use diff::{DiffTables, diff};
+pub(crate) use diff::{
+    audit_line as diff_audit, head_lines as diff_head, image_table as diff_images,
+    kind_table as diff_kinds, owner_table as diff_owners, region_table as diff_regions,
+    region_title as diff_region_title,
+};
 pub use explain::explain;
 pub use fits::fits;
 pub(crate) use fits::{answer_lines as fits_lines, fence_table, owner_table};
+pub use map::map;
 pub use regions::{
     cells as region_cells, footer as regions_footer, heading as regions_heading, row as region,
     table as regions_table,
 };
 pub use reports::{heaps, images, stacks};
 pub use rules::{rules, table as rules_table};
+pub use scan::{ScanLines, groups as scan_groups};
 pub use streams::{streams, table as streams_table};
 pub use summary::summary;
-pub(crate) use summary::{audit_line, head_lines, summary_table};
+pub(crate) use summary::{
+    audit_line, explained_line, head_lines, private_line, set_aside_table, strip_title,
+    summary_table, system,
+};
 pub use tables::{
     ImageRows, heaps as heaps_table, images as images_table, managed as managed_table,
     stacks as stacks_table,
 };
+pub use unexplained::{families_table, unexplained};
 
 use super::{Paint, sanitize};
 use crate::report::IssueView;

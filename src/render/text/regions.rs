@@ -106,7 +106,7 @@ fn access(row: &Row) -> Cow<'static, str> {
 /// name first.
 pub(super) fn words(names: &Names<'_>, row: &Row) -> String {
     let labels = names.labels(row);
-    let file = labels.name.rsplit(['\\', '/']).next().unwrap_or("");
+    let file = crate::dump::file_name(&labels.name);
     // Of an allocation the name says more than the use of its largest piece.
     let whole = !row.parts.is_empty() || labels.usage == labels.name;
     let usage = if whole { "" } else { &*labels.usage };

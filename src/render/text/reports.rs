@@ -15,11 +15,10 @@ pub fn stacks(report: &StacksReport<'_>, paint: Paint) -> String {
             .into();
     }
     let mut out = tables::stacks(report).text(paint, WIDTH);
-    let sizes = report.stacks.iter().map(|stack| stack.size).sum();
-    let committed: Option<u64> = report.stacks.iter().map(|stack| stack.committed).sum();
     out.push_str(&rows_left(report.stacks.len()));
-    let mut line = format!("{}, {}", count(report.stacks.len() as u64, "stack"), size(sizes));
-    if let Some(committed) = committed {
+    let mut line =
+        format!("{}, {}", count(report.stacks.len() as u64, "stack"), size(report.sums.size));
+    if let Some(committed) = report.sums.committed {
         line.push_str(&format!(", {} committed", size(committed)));
     }
     out.push_str(&format!("{}\n", paint.paint(DIM, &line)));
@@ -40,10 +39,10 @@ pub fn images(report: &ImagesReport<'_>, rows: ImageRows, paint: Paint) -> Strin
         return "no image is known: the dump has no module list\n".into();
     }
     let mut out = tables::images(report, rows).text(paint, WIDTH);
-    let unlisted = report.images.iter().filter(|image| !image.listed).count() as u64;
-    let sizes = report.images.iter().map(|image| image.size).sum();
+    let unlisted = report.sums.unlisted;
     out.push_str(&rows_left(report.images.len()));
-    let mut line = format!("{}, {}", count(report.images.len() as u64, "image"), size(sizes));
+    let mut line =
+        format!("{}, {}", count(report.images.len() as u64, "image"), size(report.sums.size));
     if unlisted > 0 {
         line.push_str(&format!(", {unlisted} of them not in the module list"));
     }
@@ -55,6 +54,7 @@ pub fn images(report: &ImagesReport<'_>, rows: ImageRows, paint: Paint) -> Strin
     if !report.unloaded.is_empty() {
         out.push('\n');
         out.push_str(&tables::unloaded(report).text(paint, WIDTH));
+        out.push_str(&rows_left(report.unloaded.len()));
     }
     out
 }

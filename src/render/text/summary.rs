@@ -1,5 +1,6 @@
 //! The first screen: what took the address space, and what to conclude.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::{join_parts, labelled};
@@ -15,6 +16,9 @@ use crate::totals::strip::Scale as StripScale;
 /// How many findings and issues the first screen lists.
 const FINDINGS: usize = 10;
 const ISSUES: usize = 3;
+/// How many uses of giant reservations, and columns for one.
+const SET_ASIDE: usize = 12;
+const USE_WIDTH: usize = 45;
 
 /// The whole screen.
 pub fn summary(report: &SummaryReport<'_>, paint: Paint) -> String {
@@ -31,7 +35,14 @@ pub fn summary(report: &SummaryReport<'_>, paint: Paint) -> String {
     strip(report, paint, &mut out);
     out.push_str(&summary_table(report).text(paint, WIDTH));
     out.push('\n');
+    if let Some(table) = set_aside_table(report) {
+        out.push_str(&table.text(paint, WIDTH));
+        out.push('\n');
+    }
     issues(report, paint, &mut out);
+    if let Some(line) = explained_line(report) {
+        out.push_str(&labelled("private memory: ", &line, paint, DIM));
+    }
     let proven = report.audit.accounted == report.audit.range_size;
     out.push_str(&labelled(
         "audit: ",
@@ -86,7 +97,7 @@ pub(crate) fn head_lines(dump: &DumpView<'_>) -> Vec<String> {
 
 /// `Windows 10.0.19043`, `Linux 6.1.0-13`: of a kernel's description the
 /// release only.
-fn system(dump: &DumpView<'_>) -> String {
+pub(crate) fn system(dump: &DumpView<'_>) -> String {
     let title = platform_title(dump.platform);
     let version = dump.os_version.as_deref().unwrap_or("");
     let version = version.strip_prefix(title).unwrap_or(version).trim_start();
@@ -140,7 +151,39 @@ fn strip(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
     if cells.is_empty() {
         return;
     }
-    let title = match (report.summary.range, report.strip.scale) {
+    let _ = writeln!(out, "{}", paint.paint(BOLD, &strip_title(report)));
+    let _ = writeln!(out, "[{}]", cells_text(&cells, paint));
+    out.push_str(&legend(&cells, WIDTH, paint));
+    out.push('\n');
+}
+
+/// A cell a letter, coloured.
+pub(super) fn cells_text(cells: &[RegionKind], paint: Paint) -> String {
+    let runs = cells.chunk_by(|a, b| a == b);
+    runs.filter_map(|run| {
+        let kind = *run.first()?;
+        let letters = paint::letter(kind).to_string().repeat(run.len());
+        Some(paint.paint(paint::kind(kind), &letters))
+    })
+    .collect()
+}
+
+/// What the letters mean, in lines of at most `width`.
+pub(super) fn legend(cells: &[RegionKind], width: usize, paint: Paint) -> String {
+    let shown = RegionKind::ALL.into_iter().filter(|kind| cells.contains(kind));
+    let words: Vec<String> = shown
+        .map(|kind| format!("{}\u{a0}{}", paint::letter(kind), kind.title().to_lowercase()))
+        .collect();
+    // A letter and its word stay on one line.
+    let words = words.join("  ");
+    let lines = sanitize::wrap(&words, width);
+    let line = |line: &Cow<'_, str>| paint.paint(DIM, &line.replace('\u{a0}', " ")) + "\n";
+    lines.iter().map(line).collect()
+}
+
+/// What the strip shows.
+pub(crate) fn strip_title(report: &SummaryReport<'_>) -> String {
+    match (report.summary.range, report.strip.scale) {
         (Some(range), StripScale::Linear) => format!(
             "Address space {:#x}-{:#x} ({})",
             range.base.address,
@@ -151,25 +194,7 @@ fn strip(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
             format!("Known memory in address order ({})", human(report.strip.bytes()))
         }
         _ => format!("Committed memory in address order ({})", human(report.strip.bytes())),
-    };
-    let _ = writeln!(out, "{}", paint.paint(BOLD, &title));
-    out.push('[');
-    for run in cells.chunk_by(|a, b| a == b) {
-        let letters: String = run.iter().map(|kind| paint::letter(*kind)).collect();
-        match run.first() {
-            Some(kind) => out.push_str(&paint.paint(paint::kind(*kind), &letters)),
-            None => out.push_str(&letters),
-        }
     }
-    out.push_str("]\n");
-    let shown = RegionKind::ALL.into_iter().filter(|kind| cells.contains(kind));
-    let legend: Vec<String> = shown
-        .map(|kind| format!("{} {}", paint::letter(kind), kind.title().to_lowercase()))
-        .collect();
-    for line in sanitize::wrap(&legend.join("  "), WIDTH) {
-        let _ = writeln!(out, "{}", paint.paint(DIM, &line));
-    }
-    out.push('\n');
 }
 
 /// VMMap's table: the most exact scale of sizes that fits, closer columns
@@ -198,33 +223,100 @@ fn table_at(report: &SummaryReport<'_>, scale: Scale) -> Table {
         numbers("Allocs"),
         numbers("Largest"),
     ]);
-    let rebuilt = report.dump.map_source == "rebuilt";
-    table.rows.push(row(&report.summary.total, "Total", scale, rebuilt));
+    let source = report.dump.map_source;
+    table.rows.push(row(&report.summary.total, "Total", scale, source));
     for kind in &report.summary.kinds {
         let title = kind.kind.map_or("", RegionKind::title);
-        table.rows.push(row(kind, title, scale, rebuilt));
+        table.rows.push(row(kind, title, scale, source));
     }
     table
 }
 
-fn row(row: &RowView, title: &str, scale: Scale, rebuilt: bool) -> Vec<Cell> {
+/// Without what is set aside. On Linux that counted as committed.
+fn row(row: &RowView, title: &str, scale: Scale, source: &str) -> Vec<Cell> {
+    let rebuilt = source == "rebuilt";
     let free = matches!(row.kind, Some(RegionKind::Free | RegionKind::Unusable));
     let missing = if rebuilt { "?" } else { "-" };
     let sized = |bytes: Option<u64>| bytes.map_or(missing.into(), |bytes| scale.size(bytes));
     let unless_free = |text: String| if free { "-".into() } else { text };
     let style = row.kind.map_or(BOLD, |_| anstyle::Style::new());
+    let aside = if source == "linux-maps" { row.set_aside } else { 0 };
+    let committed = row.committed.map(|bytes| bytes.saturating_sub(aside));
     let cells = [
-        scale.size(row.size),
-        unless_free(sized(row.committed)),
+        scale.size(row.size.saturating_sub(row.set_aside)),
+        unless_free(sized(committed)),
         unless_free(sized(row.private)),
         unless_free(scale.size(row.captured)),
         grouped(row.blocks),
         unless_free(row.allocations.map_or(missing.into(), grouped)),
-        sized(row.largest),
+        sized(row.largest_kept),
     ];
     let title = Cell::styled(title, row.kind.map_or(BOLD, paint::kind));
     let cells = cells.into_iter().map(|text| Cell::styled(text, style));
     std::iter::once(title).chain(cells).collect()
+}
+
+/// Giant reservations, which the table above leaves out.
+pub(crate) fn set_aside_table(report: &SummaryReport<'_>) -> Option<Table> {
+    let rows = &report.summary.set_aside;
+    let mut table = Table::new([
+        words("Reservations set aside"),
+        words("Type"),
+        numbers("Size"),
+        numbers("Allocs"),
+    ]);
+    for row in rows.iter().take(SET_ASIDE) {
+        let usage = row.usage.as_deref().unwrap_or("(unexplained)");
+        table.rows.push(vec![
+            sanitize::clip(usage, USE_WIDTH).into_owned().into(),
+            Cell::styled(row.kind.title(), paint::kind(row.kind)),
+            size(row.size).into(),
+            grouped(row.allocations).into(),
+        ]);
+    }
+    if let Some(rest) = rows.get(SET_ASIDE..).filter(|rest| !rest.is_empty()) {
+        let bytes = rest.iter().fold(0_u64, |sum, row| sum.saturating_add(row.size));
+        let allocations = rest.iter().map(|row| row.allocations).sum();
+        table.rows.push(vec![
+            format!("and {} more", count(rest.len() as u64, "use")).into(),
+            "".into(),
+            size(bytes).into(),
+            grouped(allocations).into(),
+        ]);
+    }
+    (!rows.is_empty()).then_some(table)
+}
+
+/// What explains the committed private memory.
+pub(crate) fn explained_line(report: &SummaryReport<'_>) -> Option<String> {
+    let total = &report.summary.total;
+    let shares = [total.by_structure?, total.by_heuristic?, total.unexplained?];
+    let all = shares.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
+    let [structure, heuristic, nothing] = shares.map(|bytes| share(bytes, all));
+    let more = match total.unexplained {
+        Some(bytes @ 1..) => {
+            let path = crate::report::shell_word(&report.dump.path);
+            format!(" ({}): dumpmap unexplained {path}", size(bytes))
+        }
+        _ => String::new(),
+    };
+    let line = format!(
+        "{} committed, {structure} explained by structure, {heuristic} by heuristic, {nothing} \
+         unexplained{more}",
+        size(all)
+    );
+    (all > 0).then_some(line)
+}
+
+/// Percent, rounded down, so that 100 is all.
+pub(crate) fn share(bytes: u64, all: u64) -> String {
+    let tenths = u128::from(bytes) * 1_000 / u128::from(all.max(1));
+    match tenths {
+        0 if bytes == 0 => "0 %".into(),
+        0 => "<0.1 %".into(),
+        1_000 => "100 %".into(),
+        _ => format!("{}.{} %", tenths / 10, tenths % 10),
+    }
 }
 
 fn issues(report: &SummaryReport<'_>, paint: Paint, out: &mut String) {
@@ -255,15 +347,19 @@ pub(crate) fn audit_line(report: &SummaryReport<'_>) -> String {
         gaps => format!("{} of {}", count(gaps, "gap"), size(audit.gap_bytes)),
     };
     let what = if report.dump.map_source == "rebuilt" { "known" } else { "in range" };
+    let aside = match audit.set_aside {
+        0 => String::new(),
+        bytes => format!(", {} of them set aside", human(bytes)),
+    };
     format!(
-        "{} bytes {what}, {accounted}, {gaps}, {}",
+        "{} bytes {what}, {accounted}{aside}, {gaps}, {}",
         grouped(audit.range_size),
         count(audit.overlaps, "overlap")
     )
 }
 
 /// The map's private bytes beside the process' own counter.
-fn private_line(report: &SummaryReport<'_>) -> Option<String> {
+pub(crate) fn private_line(report: &SummaryReport<'_>) -> Option<String> {
     let counter = report.counters.process?.private;
     let private = report.summary.total.private?;
     Some(format!("private bytes {} vs {} by the VM counters", size(private), size(counter)))

@@ -9,13 +9,11 @@ use crate::report::{HeapsReport, Hex, ImageView, ImagesReport, StacksReport};
 
 /// Rows of one table for people; a forged list of a million entries stays
 /// bounded. JSON and CSV have all of them.
-pub(super) const ROWS: usize = 10_000;
+pub(super) const ROWS: usize = 4_096;
 
 /// One row a stack.
 pub fn stacks(report: &StacksReport<'_>) -> Table {
-    let both = report.stacks.iter().any(|stack| stack.bits != report.dump.pointer_bits);
-    let unsure =
-        report.stacks.iter().any(|stack| matches!(stack.confidence, "heuristic" | "fallback"));
+    let (both, unsure) = (report.sums.both_widths, report.sums.unsure);
     let mut columns = vec![words("Thread")];
     columns.extend(both.then(|| words("Bits")));
     columns.extend([words("Base"), numbers("Size"), numbers("Committed"), numbers("Guard")]);
@@ -50,7 +48,7 @@ pub enum ImageRows {
 
 /// One row an image; a column of remarks only when there is one.
 pub fn images(report: &ImagesReport<'_>, rows: ImageRows) -> Table {
-    let remarks = report.images.iter().any(|image| !remark(image).is_empty());
+    let remarks = report.sums.unlisted > 0 || report.sums.unmapped > 0;
     let mut columns = vec![words("Base"), numbers("Size"), words("Version")];
     columns.extend(remarks.then(|| words("Remark")));
     columns.push(words("Path"));
@@ -58,7 +56,7 @@ pub fn images(report: &ImagesReport<'_>, rows: ImageRows) -> Table {
     for image in report.images.iter().take(ROWS) {
         let mut row: Vec<Cell> = vec![short(image.base).into(), size(image.size).into()];
         row.push(image.version.clone().unwrap_or_default().into());
-        row.extend(remarks.then(|| Cell::from(remark(image))));
+        row.extend(remarks.then(|| Cell::from(remark(&image))));
         row.push(image.path.as_deref().unwrap_or("?").into());
         table.rows.push(row);
         if rows == ImageRows::Images {
@@ -100,7 +98,7 @@ pub(super) fn not_images(report: &ImagesReport<'_>) -> Table {
 /// The modules that were there once.
 pub(super) fn unloaded(report: &ImagesReport<'_>) -> Table {
     let mut table = Table::new([words("Unloaded"), numbers("Size"), words("Path")]);
-    for module in &report.unloaded {
+    for module in report.unloaded.iter().take(ROWS) {
         let row = [short(module.base), size(module.size), module.path.to_string()];
         table.rows.push(row.map(Cell::from).into());
     }

@@ -1,0 +1,232 @@
+//! `scan`: many dumps, one row each, as they come.
+
+mod inputs;
+#[cfg(feature = "parquet")]
+mod parts;
+mod progress;
+mod resume;
+mod rows;
+mod tally;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use clap::{Args, ValueEnum};
+use dumpmap::batch::{self, Outcome};
+use dumpmap::inputs::Shard;
+use dumpmap::limits::Depth;
+use dumpmap::report::Input;
+use dumpmap::report::scan::{COLUMNS, Column, GroupBy, Nested, Order, ScanRow, column};
+
+use super::{Done, Failure, Options, input, output};
+use progress::Progress;
+use resume::Held;
+use tally::Tally;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 every dump has a row with its figures, 2 one could not be \
+    read, or the command is wrong.\nColumns: `dumpmap schema scan`. Ctrl-C ends a run after the \
+    dumps that have begun.")]
+pub(super) struct Scan {
+    /// Dumps, folders with dumps anywhere below, patterns such as 'a/**/*.dmp';
+    /// - reads one dump from standard input
+    #[arg(value_name = "PATH", required_unless_present_any = ["files_from", "files0_from"])]
+    paths: Vec<PathBuf>,
+    /// Also the paths in a file, one a line; - reads them from standard input
+    #[arg(long, value_name = "FILE")]
+    files_from: Option<PathBuf>,
+    /// As --files-from, with a NUL byte after each path
+    #[arg(long, value_name = "FILE", conflicts_with = "files_from")]
+    files0_from: Option<PathBuf>,
+    /// Follows links to folders
+    #[arg(long)]
+    follow: bool,
+    /// Only part I of N, by a hash of the path, to share the work between
+    /// machines: 1/4 to 4/4
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// How many dumps are read at the same time; without it as many as there
+    /// are processors
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Sorts by a column: figures largest first, words from A to Z
+    #[arg(long, value_name = "COLUMN", value_parser = sorted_by)]
+    sort: Option<&'static Column>,
+    /// Sorts the other way around
+    #[arg(long, requires = "sort")]
+    reverse: bool,
+    /// Only the first N rows; of those with most private bytes without --sort
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// One row a group, with percentiles of its figures and what is far from
+    /// their median
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["sort", "top"])]
+    group_by: Option<By>,
+    /// Also lists of objects, for jsonl and parquet
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["sort", "top", "group_by"])]
+    with: Vec<List>,
+    /// Also a hash of header, directory and streams: the same for copies
+    #[arg(long)]
+    hash: bool,
+    /// Goes on with the output of a run that was ended: -o, jsonl, csv, parquet
+    #[arg(long)]
+    resume: bool,
+    /// A file that cannot be read does not change the exit code
+    #[arg(long)]
+    ignore_unreadable: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// The crash signature
+    Signature,
+    /// The program
+    Process,
+    /// The program and its version
+    Version,
+    /// Why memory ran out
+    Verdict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum List {
+    /// Every piece of the map
+    Regions,
+    /// The findings with their messages
+    Findings,
+    /// The threads with their stacks
+    Threads,
+    /// The modules
+    Modules,
+}
+
+pub(super) fn run(args: &Scan, options: &Options) -> Done {
+    if args.resume && options.redact {
+        let why =
+            "scan: --resume cannot be used with --redact: redacted paths do not tell files apart";
+        return Err(Failure::Message(why.into()));
+    }
+    let (target, held) = rows::open(args, options)?;
+    let before = held.rows();
+    let mut of_members = held.members();
+    let stop = stop_on_interrupt();
+    let mut progress = Progress::new(args, options)?;
+    let mut tally = Tally::default();
+    let counted = start(args, options, held, &stop)?.filter_map(|outcome| match outcome {
+        Outcome::Row(row) if of_members.take(&row.path) => None,
+        Outcome::Row(row) => {
+            progress.row(&row);
+            tally.row(&row);
+            Some(row)
+        }
+        Outcome::PassedOver(reason) => {
+            progress.passed_over();
+            tally.passed_over(reason);
+            None
+        }
+    });
+    let written = rows::write(args, options, target, counted);
+    progress.finish();
+    match written {
+        // Nobody reads the rows any more; that is no failure of theirs.
+        Ok(()) | Err(Failure::BrokenPipe) => {}
+        Err(other) => return Err(other),
+    }
+    let earlier = if before > 0 { format!(" ({before} of an earlier run)") } else { String::new() };
+    let _ = output::complain(&format!("{tally}{earlier}"));
+    if stop.load(Ordering::Relaxed) {
+        return Err(Failure::Message("scan: interrupted; the rows are those done by then".into()));
+    }
+    if tally.rows() + before == 0 {
+        return Err(Failure::Message("scan: no dump found".into()));
+    }
+    if tally.failed() > 0 && !args.ignore_unreadable {
+        return Err(Failure::Code(2));
+    }
+    Ok(())
+}
+
+fn start(
+    args: &Scan,
+    options: &Options,
+    held: Held,
+    stop: &Arc<AtomicBool>,
+) -> Result<batch::Rows<ScanRow>, Failure> {
+    let privacy = input::privacy(options);
+    let batch = batch::Options {
+        workers: args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, Into::into),
+        limits: input::limits_or(options, Depth::Streams),
+        stop: Arc::clone(stop),
+        // Rows with lists are large.
+        waiting: if args.with.is_empty() { 1024 } else { 8 },
+        ..batch::Options::default()
+    };
+    let (nested, hash) = (args.nested(), args.hash);
+    let inputs = held.skip(inputs::of(args)?);
+    let rows = batch::rows(inputs, &batch, move |path, analysis| match analysis {
+        Ok(analysis) => {
+            let row = ScanRow::of(&Input { analysis, path, privacy }, &nested);
+            if hash { row.with_id(&analysis.dump) } else { row }
+        }
+        Err(error) => ScanRow::failed(path, privacy, &error),
+    });
+    rows.map_err(|error| Failure::Message(format!("scan: cannot start: {error}")))
+}
+
+/// Set by the first Ctrl-C; the second ends the program at once.
+fn stop_on_interrupt() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&stop);
+    // Without a handler Ctrl-C ends the program, as it does everywhere.
+    let _ = ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        let _ = output::complain("finishing the dumps that have begun; Ctrl-C again ends it now");
+    });
+    stop
+}
+
+impl Scan {
+    fn order(&self) -> Option<Order> {
+        let usual = || self.top.and_then(|_| column("total_private"));
+        let column = self.sort.or_else(usual)?;
+        Some(Order { column, reverse: self.reverse, top: self.top })
+    }
+
+    /// In the order of the columns, each once.
+    fn nested(&self) -> Vec<Nested> {
+        let mut nested: Vec<Nested> = self
+            .with
+            .iter()
+            .map(|list| match list {
+                List::Regions => Nested::Regions,
+                List::Findings => Nested::Findings,
+                List::Threads => Nested::Threads,
+                List::Modules => Nested::Modules,
+            })
+            .collect();
+        nested.sort_unstable();
+        nested.dedup();
+        nested
+    }
+
+    fn group_by(&self) -> Option<GroupBy> {
+        self.group_by.map(|by| match by {
+            By::Signature => GroupBy::Signature,
+            By::Process => GroupBy::Process,
+            By::Version => GroupBy::Version,
+            By::Verdict => GroupBy::Verdict,
+        })
+    }
+}
+
+fn sorted_by(name: &str) -> Result<&'static Column, String> {
+    column(name).ok_or_else(|| {
+        let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+        format!("there is no such column; there are {}", names.join(", "))
+    })
+}
