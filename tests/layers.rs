@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["render"],
     &["report"],
     &["batch", "diff", "fits", "policy", "unexplained"],
+    &["archive"],
     &["owner"],
     &["analysis"],
     &["rules"],

@@ -110,7 +110,8 @@ pub(super) fn report(
     options: &Options,
 ) -> Result<DiffReport, Failure> {
     let (first_path, last_path) = ends(paths)?;
-    let (first_source, last_source) = (input::open(first_path)?, input::open(last_path)?);
+    let (first_source, last_source) =
+        (input::open(first_path, options)?, input::open(last_path, options)?);
     let first = input::load(&first_source, first_path, options)?;
     let last = input::load(&last_source, last_path, options)?;
     let (first_owners, last_owners) = (Owners::of(&first), Owners::of(&last));
@@ -123,7 +124,7 @@ pub(super) fn report(
     };
     take(&first, &first_owners, first_path);
     for path in paths.iter().take(paths.len() - 1).skip(1) {
-        let source = input::open(path)?;
+        let source = input::open(path, options)?;
         let analysis = input::load(&source, path, options)?;
         take(&analysis, &Owners::of(&analysis), path);
     }

@@ -38,7 +38,7 @@ pub(super) fn run(args: &Heaps, options: &Options) -> Done {
     let formats: &[Format] =
         if args.blocks { &[Text, Jsonl, Csv] } else { &[Text, Json, Jsonl, Csv, Markdown] };
     let format = supported("heaps", options.format, formats)?;
-    let source = input::open(&args.dump)?;
+    let source = input::open(&args.dump, options)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let input = input::input(&analysis, &args.dump, options);
     let failed = |what| Failure::Message(format!("heaps: {what}"));

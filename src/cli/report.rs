@@ -56,7 +56,7 @@ pub(super) fn run(args: &Report, options: &Options) -> Done {
 }
 
 fn one(path: &Path, options: &Options) -> Done {
-    let source = input::open(path)?;
+    let source = input::open(path, options)?;
     let analysis = input::load(&source, path, options)?;
     let input = input::input(&analysis, path, options);
     let names = Names::of(&input);

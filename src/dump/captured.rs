@@ -26,6 +26,9 @@ pub enum ReadError {
     NotMapped,
     /// The dump does not hold this memory.
     NotCaptured,
+    /// The dump holds this memory, but was unpacked only as far as its
+    /// streams go.
+    NotRead,
     /// The dump holds only the first `got` bytes.
     CutShort {
         /// How many bytes there are.
@@ -38,6 +41,7 @@ impl fmt::Display for ReadError {
         match self {
             ReadError::NotMapped => write!(f, "not an address range"),
             ReadError::NotCaptured => write!(f, "not captured in the dump"),
+            ReadError::NotRead => write!(f, "captured, not unpacked from the archive"),
             ReadError::CutShort { got } => write!(f, "captured for {got} bytes only"),
         }
     }
@@ -91,6 +95,7 @@ impl<'s> CapturedMemory<'s> {
         }
         match got {
             got if got == buffer.len() => Ok(()),
+            0 if !self.source.is_whole() && self.find(address).is_some() => Err(ReadError::NotRead),
             0 => Err(ReadError::NotCaptured),
             got => Err(ReadError::CutShort { got }),
         }

@@ -29,21 +29,28 @@ impl Held {
         self.0.values().sum()
     }
 
-    /// The inputs that have no row yet. Of an archive the rows of its members
-    /// are counted: one that was not finished is read again from its start.
+    /// The rows of members of archives.
+    pub(super) fn members(&self) -> Held {
+        let of_member =
+            |(path, count): (&String, &u64)| path.contains("!/").then(|| (path.clone(), *count));
+        Held(self.0.iter().filter_map(of_member).collect())
+    }
+
+    /// Whether there was such a row, which from now on counts no more.
+    pub(super) fn take(&mut self, path: &str) -> bool {
+        let left = self.0.get_mut(path).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
+    }
+
+    /// The inputs that have no row yet. An archive is read again, and the
+    /// rows that its members have are [taken](Self::take) away.
     pub(super) fn skip(
         mut self,
         inputs: impl Iterator<Item = Input>,
     ) -> impl Iterator<Item = Input> {
         inputs.filter(move |input| {
             let name = input.name().to_string_lossy();
-            match self.0.get_mut(&*name) {
-                Some(left) if *left > 0 => {
-                    *left -= 1;
-                    false
-                }
-                _ => true,
-            }
+            !self.take(&name)
         })
     }
 }
