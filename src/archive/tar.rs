@@ -41,10 +41,15 @@ pub(super) fn members(
     walk: &mut Walk<'_>,
 ) -> ControlFlow<()> {
     let left = Cell::new(HEADERS);
-    let mut tar = Tar::new(Bounded { input, left: &left });
+    let mut tar = Tar::new(Bounded { input: &mut *input, left: &left });
     match tar.entries() {
-        Ok(entries) => each(entries, &left, Rest::Read, place, walk),
-        Err(error) => walk.fail(place, "", damaged(error)),
+        Ok(entries) => each(entries, &left, Rest::Read, place, walk)?,
+        Err(error) => return walk.fail(place, "", damaged(error)),
+    }
+    // The checksum of what was read stands at the end.
+    match drain(input, place) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => walk.fail(place, "", error),
     }
 }
 

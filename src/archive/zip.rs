@@ -68,6 +68,15 @@ fn member<R: Read + Seek>(
     }
     let size = size(&entry, end);
     let (method, crc) = (entry.compression(), entry.crc32());
+    let known = [
+        CompressionMethod::Stored,
+        CompressionMethod::Deflated,
+        CompressionMethod::DEFLATE64,
+        CompressionMethod::ZSTD,
+    ];
+    if !known.contains(&method) {
+        return walk.fail(place, &name, unknown(method));
+    }
     if method == CompressionMethod::ZSTD {
         match zip.by_index_raw(index) {
             Ok(packed) => {
@@ -79,9 +88,6 @@ fn member<R: Read + Seek>(
     } else {
         match zip.by_index(index) {
             Ok(mut content) => walk.member(place, &name, size, &mut content),
-            Err(ZipError::CompressionMethodNotSupported(_)) => {
-                walk.fail(place, &name, unknown(method))
-            }
             Err(error) => walk.fail(place, &name, unreadable(error)),
         }
     }
