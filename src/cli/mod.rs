@@ -131,7 +131,7 @@ enum Command {
     Unexplained(unexplained::Unexplained),
     /// Would an allocation have fitted, and what splits the free memory
     Fits(fits::Fits),
-    /// What grew between dumps of one process, or of two runs of a program
+    /// What grew between dumps of one process or of two runs
     Diff(diff::Diff),
     /// One self-contained page to look at: the map, its tables, the crash
     Report(report::Report),

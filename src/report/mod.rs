@@ -49,7 +49,7 @@ pub use images::{ImageSums, ImageView, ImagesReport, NotImageView, SectionView, 
 pub use in_heap::{CrtView, InBlock, InHeap, PageHeapView};
 pub use lazy::Lazy;
 pub use managed::{GenerationView, InManaged, RuntimeView};
-pub use page::PageReport;
+pub use page::{PageData, PageReport};
 pub use regions::{Base, By, EvidenceView, Labels, Names, Pieces, RegionView, Row, rows};
 pub use rules::{RuleView, RulesReport};
 pub use stacks::{StackSums, StackView, StacksReport};

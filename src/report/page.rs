@@ -32,6 +32,15 @@ pub struct PageReport<'a> {
     pub fences: Option<FitsReport<'a>>,
 }
 
+/// What a page carries.
+#[derive(Debug, Serialize)]
+pub struct PageData<'d, 'a, T> {
+    /// The documents.
+    pub page: &'d PageReport<'a>,
+    /// The regions, in the form that the page reads.
+    pub regions: T,
+}
+
 /// Fences that are listed.
 const FENCES: usize = 50;
 

@@ -14,7 +14,7 @@ use serde_json::ser::{CharEscape, CompactFormatter, Formatter, Serializer};
 
 use super::columns::Columns;
 use crate::render::sanitize;
-use crate::report::{Names, PageReport};
+use crate::report::{Names, PageData, PageReport};
 
 /// The best trade of bytes for time: higher levels win a few percent.
 const LEVEL: u8 = 6;
@@ -29,7 +29,7 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let columns = Columns::of(names);
-    let json = document(&Data { page: report, regions: columns.tables() })?;
+    let json = document(&PageData { page: report, regions: columns.tables() })?;
     let length = u32::try_from(json.len()).map_err(io::Error::other)?;
     let mut bytes = Vec::with_capacity(json.len() + columns.len() + 4);
     bytes.extend_from_slice(&length.to_le_bytes());
@@ -44,12 +44,6 @@ pub(super) fn write(
         out.write_all(BASE64.encode(part).as_bytes())?;
     }
     out.write_all(b"\n")
-}
-
-#[derive(Serialize)]
-struct Data<'d, 'a, T> {
-    page: &'d PageReport<'a>,
-    regions: T,
 }
 
 /// JSON in one line, its text harmless on a screen: what steers a reader is
