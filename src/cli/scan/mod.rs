@@ -129,12 +129,12 @@ pub(super) fn run(args: &Scan, options: &Options) -> Done {
     }
     let (target, held) = rows::open(args, options)?;
     let before = held.rows();
-    let mut of_members = held.members();
+    let mut members = held.members();
     let stop = stop_on_interrupt();
     let mut progress = Progress::new(args, options)?;
     let mut tally = Tally::default();
     let counted = start(args, options, held, &stop)?.filter_map(|outcome| match outcome {
-        Outcome::Row(row) if of_members.take(&row.path) => None,
+        Outcome::Row(row) if members.take(&row.path) => None,
         Outcome::Row(row) => {
             progress.row(&row);
             tally.row(&row);

@@ -12,46 +12,55 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use dumpmap::inputs::Input;
+use dumpmap::render::sanitize;
+use dumpmap::report::scan::COLUMNS;
 
 use crate::cli::Format;
 
 /// How many rows there are of each path: names that are not Unicode may look
 /// alike.
 #[derive(Debug, Default)]
-pub(super) struct Held(HashMap<String, u64>);
+pub(super) struct Held {
+    rows: HashMap<String, u64>,
+    /// Whether the paths are as CSV has them.
+    escaped: bool,
+}
 
 impl Held {
     pub(super) fn add(&mut self, path: String) {
-        *self.0.entry(path).or_default() += 1;
+        *self.rows.entry(path).or_default() += 1;
     }
 
     pub(super) fn rows(&self) -> u64 {
-        self.0.values().sum()
+        self.rows.values().sum()
     }
 
-    /// The rows of members of archives.
-    pub(super) fn members(&self) -> Held {
-        let of_member =
-            |(path, count): (&String, &u64)| path.contains("!/").then(|| (path.clone(), *count));
-        Held(self.0.iter().filter_map(of_member).collect())
-    }
-
-    /// Whether there was such a row, which from now on counts no more.
-    pub(super) fn take(&mut self, path: &str) -> bool {
-        let left = self.0.get_mut(path).filter(|left| **left > 0);
-        left.map(|left| *left -= 1).is_some()
-    }
-
-    /// The inputs that have no row yet. An archive is read again, and the
-    /// rows that its members have are [taken](Self::take) away.
+    /// The inputs that have no row yet. An archive is read again: its rows are
+    /// those of its members, which [`take`](Self::take) knows.
     pub(super) fn skip(
         mut self,
         inputs: impl Iterator<Item = Input>,
     ) -> impl Iterator<Item = Input> {
-        inputs.filter(move |input| {
-            let name = input.name().to_string_lossy();
-            !self.take(&name)
-        })
+        inputs.filter(move |input| !self.take(&input.name().to_string_lossy()))
+    }
+
+    /// The rows of members of archives alone.
+    pub(super) fn members(&self) -> Held {
+        let members = self.rows.iter().filter(|(path, _)| path.contains("!/"));
+        let rows = members.map(|(path, count)| (path.clone(), *count)).collect();
+        Held { rows, escaped: self.escaped }
+    }
+
+    /// Whether there is a row of this path, which then counts for one.
+    pub(super) fn take(&mut self, path: &str) -> bool {
+        let path = if self.escaped { sanitize::csv(path) } else { path.into() };
+        match self.rows.get_mut(&*path) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -65,7 +74,7 @@ pub(super) fn partial(output: &Path) -> PathBuf {
 /// Opens `file` for more rows behind the whole ones that it holds; and whether
 /// there is anything before them.
 pub(super) fn open(file: &Path, format: Format) -> io::Result<(File, bool, Held)> {
-    let mut held = Held::default();
+    let mut held = Held { escaped: format == Format::Csv, ..Held::default() };
     let whole = match format {
         Format::Csv => csv_rows(file, &mut held)?,
         _ => json_rows(file, &mut held)?,
@@ -96,25 +105,27 @@ fn json_rows(file: &Path, held: &mut Held) -> io::Result<u64> {
 /// Bytes of the whole records; the heading is one.
 fn csv_rows(file: &Path, held: &mut Held) -> io::Result<u64> {
     let size = fs::metadata(file)?.len();
+    let mut opened = BufReader::new(File::open(file)?);
+    let mut heading = Vec::new();
+    opened.read_until(b'\n', &mut heading)?;
+    let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+    let expected = format!("{}\n", names.join(","));
+    if heading != expected.as_bytes() {
+        // A heading that was cut is no row yet.
+        return if expected.as_bytes().starts_with(&heading) { Ok(0) } else { Err(foreign()) };
+    }
+    let mut opened = opened.into_inner();
+    opened.seek(SeekFrom::End(-1))?;
     let mut last = [0];
-    let mut opened = File::open(file)?;
-    if size > 0 {
-        opened.seek(SeekFrom::End(-1))?;
-        opened.read_exact(&mut last)?;
-        opened.rewind()?;
-    }
+    opened.read_exact(&mut last)?;
+    opened.rewind()?;
     let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(opened);
-    let columns = rows.headers().map_err(io::Error::other)?.clone();
-    if size > 0 && columns.get(0) != Some("path") {
-        return Err(foreign());
-    }
-    let mut whole = rows.position().byte();
+    let mut whole = heading.len() as u64;
     let mut record = csv::StringRecord::new();
     while rows.read_record(&mut record).map_err(io::Error::other)? {
         let end = rows.position().byte();
         // The last one may be cut within a cell, or before its line end.
-        let cut = record.len() != columns.len() || (end >= size && last != *b"\n");
-        if cut {
+        if record.len() != names.len() || (end >= size && last != *b"\n") {
             break;
         }
         held.add(record.get(0).unwrap_or("").to_owned());

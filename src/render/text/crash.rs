@@ -186,6 +186,9 @@ pub(crate) fn frames_note(report: &CrashReport<'_>) -> Option<&'static str> {
         report.frames.iter().any(|of| of.trust == "scan" && of.confidence == confidence)
     };
     match (is("heuristic"), is("fallback")) {
+        (false, false) if report.dump.depth == "streams" => {
+            Some("callers are not known: stacks are not read at this depth (--depth streams)")
+        }
         (false, false) => None,
         (true, false) => Some("scan: a value on the stack with a call before it; may be left over"),
         (_, true) => {

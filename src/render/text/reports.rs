@@ -65,6 +65,9 @@ pub fn images(report: &ImagesReport<'_>, rows: ImageRows, paint: Paint) -> Strin
 pub fn heaps(report: &HeapsReport<'_>, paint: Paint) -> String {
     if report.heaps.is_empty() && report.managed.is_empty() {
         let why = match report.dump.platform {
+            "windows" if report.dump.depth == "streams" => {
+                "heap headers are not read at this depth (--depth streams)"
+            }
             "windows" => "the dump has no PEB and no heap header in memory",
             _ => "heap headers are read for Windows processes only",
         };

@@ -1,6 +1,8 @@
 //! `scan` as text: one line a dump, in columns that do not depend on the rows,
 //! so that they are written as they come; or a block a group.
 
+use std::borrow::Cow;
+
 use super::labelled;
 use crate::render::number::count;
 use crate::render::paint::{ALARM, BOLD, DIM, Paint};
@@ -33,9 +35,9 @@ impl ScanLines {
             "free_largest" => "Max free".to_owned(),
             name => name.replace('_', " "),
         };
-        let second = sanitize::clip(&second, 10);
+        let second = sanitize::clip(&second, 9);
         let line = format!(
-            "{:<7} {:>10} {second:>10}  {:<13} {:<16} Path",
+            "{:<7} {:>9} {second:>9}  {:<13} {:<14} Path",
             "Status", "Private", "Verdict", "Process"
         );
         format!("{}\n", paint.paint(BOLD, &line))
@@ -48,9 +50,9 @@ impl ScanLines {
         let verdict = dump.map_or("-", |dump| &dump.verdict);
         let process = dump.and_then(|dump| dump.process_name.as_deref()).unwrap_or("?");
         let process = sanitize::terminal(if dump.is_some() { process } else { "-" });
-        let process = sanitize::clip(&process, 16);
-        let gap = " ".repeat(16_usize.saturating_sub(sanitize::width(&process)));
-        let head = format!("{first:>10} {second:>10}  {verdict:<13} {process}{gap} ");
+        let process = sanitize::clip(&process, 14);
+        let gap = " ".repeat(14_usize.saturating_sub(sanitize::width(&process)));
+        let head = format!("{first:>9} {second:>9}  {verdict:<13} {process}{gap} ");
         let path = sanitize::terminal(&row.path);
         let room = WIDTH.saturating_sub(8 + sanitize::width(&head));
         let status = format!("{:<7}", row.status());
@@ -60,12 +62,26 @@ impl ScanLines {
             _ => ALARM,
         };
         let status = paint.paint(style, &status);
-        let path = sanitize::clip(&path, room);
+        let path = tail(&path, room);
         let mut out = format!("{status} {head}{path}\n");
         if let Err(error) = &row.result {
             out.push_str(&labelled("        ", &format!("{}: {error}", row.path), paint, DIM));
         }
         out
+    }
+}
+
+/// The end of a path: folders are left out from its beginning until it fits.
+fn tail(path: &str, room: usize) -> Cow<'_, str> {
+    let fits = |text: &str| sanitize::width(text) + 2 <= room;
+    if sanitize::width(path) <= room {
+        return Cow::Borrowed(path);
+    }
+    let parts = path.char_indices().filter(|(_, char)| matches!(char, '/' | '\\'));
+    let mut tails = parts.map(|(at, _)| &path[at + 1..]);
+    match tails.find(|tail| fits(tail)).filter(|tail| !tail.is_empty()) {
+        Some(tail) => Cow::Owned(format!("…/{tail}")),
+        None => sanitize::clip(path.rsplit(['/', '\\']).next().unwrap_or(path), room),
     }
 }
 

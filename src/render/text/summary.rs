@@ -84,6 +84,9 @@ pub(crate) fn head_lines(dump: &DumpView<'_>) -> Vec<String> {
     };
     let memory = match dump.captured {
         0 => "no memory contents".into(),
+        bytes if dump.depth == "streams" => {
+            format!("{} of memory contents, not read at this depth", human(bytes))
+        }
         bytes => format!("{} of memory contents", human(bytes)),
     };
     let mut has = vec![map.to_owned(), memory];
