@@ -48,6 +48,7 @@ COMMANDS = [
     ["regions", "-f", "jsonl"],
     ["stacks"],
     ["images"],
+    ["unexplained", "--pointers"],
     ["heaps"],
     ["crash"],
     ["streams"],

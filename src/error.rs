@@ -9,9 +9,20 @@ pub struct Error(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Io { what: &'static str, error: io::Error },
-    NotADump { what: String, next: &'static str },
+    Io {
+        what: &'static str,
+        error: io::Error,
+    },
+    NotADump {
+        what: String,
+        next: &'static str,
+    },
     Damaged(String),
+    #[cfg(feature = "archives")]
+    Archive {
+        what: String,
+        next: &'static str,
+    },
     Internal,
     Isolated(String),
 }
@@ -30,6 +41,11 @@ impl Error {
 
     pub(crate) fn damaged(what: impl Into<String>) -> Error {
         Error(Kind::Damaged(what.into()))
+    }
+
+    #[cfg(feature = "archives")]
+    pub(crate) fn archive(what: impl Into<String>, next: &'static str) -> Error {
+        Error(Kind::Archive { what: what.into(), next })
     }
 
     /// A mistake of ours that one dump brought to light.
@@ -59,6 +75,8 @@ impl fmt::Display for Error {
             Kind::Io { what, error } => write!(f, "{what}: {error}"),
             Kind::NotADump { what, next } => write!(f, "{what}; {next}"),
             Kind::Damaged(what) | Kind::Isolated(what) => write!(f, "{what}"),
+            #[cfg(feature = "archives")]
+            Kind::Archive { what, next } => write!(f, "{what}; {next}"),
             Kind::Internal => f.write_str("internal error: please report it with this dump"),
         }
     }

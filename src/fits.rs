@@ -1,5 +1,11 @@
 //! Would an allocation have fitted into the free memory, and what splits that:
-//! the fences. One sweep over the pieces; only the answer is kept.
+//! the fences, single allocations with free memory on both sides. One sweep
+//! over the pieces; only the answer is kept.
+//!
+//! Assumes pages of 4 KiB, and that the system gives a block wherever it is
+//! free and aligned: [`Request::align`]. Wrong where pages are larger (ARM64
+//! on macOS and some Linux kernels), and for requests that may only lie in a
+//! part of the space.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -16,7 +22,8 @@ use crate::rules::{self, Facts, Thresholds};
 /// Windows and Linux give nobody the addresses below it.
 const LOWEST: u64 = 0x1_0000;
 const GRANULARITY: u64 = 0x1_0000;
-const PAGE: u64 = 0x1000;
+/// Pages of x86, and of Windows everywhere.
+pub const PAGE: u64 = 0x1000;
 /// Owners of one fence that are told apart; the bytes of more count for none.
 const OWNERS: usize = 64;
 
@@ -49,7 +56,8 @@ pub struct Fits {
     pub free: (u64, u64),
     /// The crash reporter's reserve, which is not counted as free.
     pub reserve: Option<AddressRange>,
-    /// How many fences there are.
+    /// How many single allocations split the free memory: images of several
+    /// mappings count as one.
     pub fences: u64,
     /// How many of them keep the request from fitting: without one it would.
     pub enough: u64,
@@ -57,6 +65,11 @@ pub struct Fits {
     pub top: Vec<Fence>,
     /// The smallest without which the request would fit.
     pub smallest: Option<Fence>,
+    /// How many runs of several allocations lie between two free blocks: no
+    /// single one of them joins the two.
+    pub runs: u64,
+    /// The smallest run without which the request would fit.
+    pub smallest_run: Option<Fence>,
     /// All fences by owner, those that join most first.
     pub owners: Vec<FenceOwner>,
     /// How many owners there are.
@@ -70,6 +83,8 @@ pub struct Fence {
     pub range: AddressRange,
     /// How many allocations it is made of.
     pub allocations: u64,
+    /// Whether it is one allocation, or one image.
+    pub is_single: bool,
     /// Who has most of it, and what kind that is.
     pub owner: Owner,
     /// The kind of most of what the owner has of it.
@@ -183,6 +198,8 @@ impl Fold {
             enough: 0,
             top: Vec::new(),
             smallest: None,
+            runs: 0,
+            smallest_run: None,
             owners: Vec::new(),
             owner_count: 0,
         };
@@ -271,10 +288,18 @@ impl Fold {
 
     fn count_fence(&mut self, fence: Fence) {
         let answer = &mut self.answer;
+        let enough = fence.joined >= self.question.size;
+        let smaller = |best: Fence| fence.range.size() < best.range.size();
+        if !fence.is_single {
+            answer.runs += 1;
+            if enough && answer.smallest_run.is_none_or(smaller) {
+                answer.smallest_run = Some(fence);
+            }
+            return;
+        }
         answer.fences += 1;
-        if fence.joined >= self.question.size {
+        if enough {
             answer.enough += 1;
-            let smaller = |best: Fence| fence.range.size() < best.range.size();
             if answer.smallest.is_none_or(smaller) {
                 answer.smallest = Some(fence);
             }
@@ -345,9 +370,11 @@ impl Open {
         // Of equal ones the first.
         let most = self.owners.iter().rev().max_by_key(|(_, _, bytes)| *bytes)?;
         let joined = AddressRange::spanning(before.start(), after.last())?;
+        let one_image = self.owners.len() == 1 && matches!(most.0, Owner::Image(_));
         Some(Fence {
             range: self.range,
             allocations: self.allocations,
+            is_single: self.allocations == 1 || one_image,
             owner: most.0,
             kind: most.1,
             free: (before.size(), after.size()),

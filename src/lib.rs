@@ -41,6 +41,8 @@
 
 pub mod addr;
 pub mod analysis;
+#[cfg(feature = "archives")]
+pub mod archive;
 pub mod batch;
 pub mod classify;
 pub mod crash;

@@ -43,6 +43,14 @@ pub struct Limits {
     pub heaps: usize,
     /// Links followed in one list of a structure in the dumped memory.
     pub links: usize,
+    /// Bytes that one dump in an archive may unpack to.
+    pub unpacked: u64,
+    /// How many times its own size an archive may unpack to, all members
+    /// together; a GiB is always allowed. Dumps of mostly zeros reach 100.
+    pub unpacked_ratio: u64,
+    /// Members of an archive that are looked at, those of inner archives
+    /// included.
+    pub members: u64,
 }
 
 impl Default for Limits {
@@ -55,6 +63,9 @@ impl Default for Limits {
             name_bytes: 8 << 20,
             heaps: 4_096,
             links: 1_000_000,
+            unpacked: 64 << 30,
+            unpacked_ratio: 500,
+            members: 100_000,
         }
     }
 }

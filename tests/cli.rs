@@ -302,6 +302,15 @@ fn output_appears_whole_and_never_over_an_input() {
     assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");
 }
 
+/// The page without its compressed data, in which any three letters may stand;
+/// tests/html.rs looks into that.
+fn without_data(page: &str) -> String {
+    let is_data = |line: &&str| {
+        line.len() > 40 && line.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
+    };
+    page.lines().filter(|line| !is_data(line)).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn redaction_reaches_every_output() {
     let commands = [
@@ -331,7 +340,7 @@ fn redaction_reaches_every_output() {
     ];
     for args in commands {
         let plain = shown(hostile(), args);
-        let redacted = shown(hostile(), &format!("{args} --redact"));
+        let redacted = without_data(&shown(hostile(), &format!("{args} --redact")));
         for name in ["Ann Lee", "attacker.example", "secretshare", "bob"] {
             assert!(!redacted.contains(name), "{args}: {name} in\n{redacted}");
         }

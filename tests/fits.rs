@@ -86,3 +86,87 @@ fn scenarios() {
     let pieces = ask("x86-fragmented.info.dmp", 2 << 20, Some(0x1000));
     assert_eq!((pieces.times, pieces.largest.0), (0, 1_966_080));
 }
+
+#[test]
+fn a_run_of_several_allocations_is_no_single_fence() {
+    let bytes = DumpBuilder::windows_x86()
+        .region(Region::free(0x10_0000, 0x10_0000))
+        .region(Region::commit(0x20_0000, 0x1_0000, PAGE_READWRITE))
+        .region(Region::commit(0x21_0000, 0x1_0000, PAGE_READWRITE))
+        .region(Region::free(0x22_0000, 0x8_0000))
+        .region(Region::commit(0x2a_0000, 0x1_0000, PAGE_READWRITE))
+        .region(Region::reserve(0x2b_0000, 0x1_0000).within(0x2a_0000))
+        .region(Region::free(0x2c_0000, 0x4_0000))
+        .build();
+    let fits = answer(bytes, 0x1a_0000, None).unwrap();
+    assert_eq!((fits.fences, fits.runs, fits.enough), (1, 1, 0));
+    // Two regions of one allocation are one fence.
+    let [single] = &fits.top[..] else { panic!("{:?}", fits.top) };
+    assert_eq!((single.range.start(), single.range.size()), (0x2a_0000, 0x2_0000));
+    assert_eq!(single.joined, 0x8_0000 + 0x2_0000 + 0x4_0000);
+    let run = fits.smallest_run.unwrap();
+    assert_eq!((run.range.start(), run.allocations, run.joined), (0x20_0000, 2, 0x1a_0000));
+    assert!(fits.owners.iter().map(|owner| owner.fences).sum::<u64>() == 1);
+}
+
+#[test]
+fn an_image_of_several_mappings_is_one_fence() {
+    use dumpmap::synth::{Mapping, Module, maps_text};
+    let lines = [
+        Mapping::new(0x10_0000, 0x20_0000, "rw-p", ""),
+        Mapping::new(0x40_0000, 0x40_1000, "r--p", "/lib/a.so"),
+        Mapping::new(0x40_1000, 0x40_2000, "r-xp", "/lib/a.so"),
+        Mapping::new(0x60_0000, 0x60_1000, "rw-p", ""),
+        Mapping::new(0x60_1000, 0x60_2000, "rw-s", "/dev/shm/x"),
+        Mapping::new(0x80_0000, 0x80_1000, "rw-p", ""),
+    ];
+    let bytes = DumpBuilder::linux_x64()
+        .module(Module::new("/lib/a.so", 0x40_0000, 0x2000))
+        .linux_maps(maps_text(&lines))
+        .build();
+    let fits = answer(bytes, 0x1000, None).unwrap();
+    // The first and the last stand between free blocks too: 0 and the top of the space are free.
+    assert_eq!((fits.fences, fits.runs), (3, 1), "{fits:?}");
+    assert_eq!(fits.align, 0x1000);
+}
+
+/// Fences of one and of several allocations, from what VirtualQuery said.
+fn fences_of(walk: &[serde_json::Value]) -> (u64, u64) {
+    let hex = |value: &serde_json::Value| {
+        u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    };
+    let (mut counts, mut bases, mut free_before) =
+        ((0, 0), std::collections::BTreeSet::new(), false);
+    for row in walk {
+        let end = hex(&row["base"]) + row["size"].as_u64().unwrap();
+        if row["state"] != "free" {
+            bases.insert(hex(&row["alloc_base"]));
+        } else if end > 0x1_0000 {
+            match (free_before, bases.len()) {
+                (true, 1) => counts.0 += 1,
+                (true, 2..) => counts.1 += 1,
+                _ => {}
+            }
+            free_before = true;
+            bases.clear();
+        }
+    }
+    counts
+}
+
+#[test]
+fn fences_are_those_of_the_process() {
+    let Some(folder) = shared_or_skip("scenarios") else { return };
+    for name in ["x86-fragmented", "x86-exhausted", "x86-private", "x64-leak-after", "x64-frag4k"] {
+        let truth = std::fs::read_to_string(folder.join(format!("{name}.truth.json"))).unwrap();
+        let truth: serde_json::Value = serde_json::from_str(&truth).unwrap();
+        let bytes = std::fs::read(folder.join(format!("{name}.info.dmp"))).unwrap();
+        let fits = answer(bytes, 1 << 20, None).unwrap();
+        let counts = (fits.fences, fits.runs);
+        assert_eq!(counts, fences_of(truth["walk"].as_array().unwrap()), "{name}");
+    }
+    let output = run(["fits", folder.join("x86-fragmented.info.dmp").to_str().unwrap(), "2M"]);
+    let text = output.stdout.replace('\n', " ");
+    assert!(text.contains("assumed: pages of 4 KiB, blocks at multiples of 64 KiB"), "{text}");
+    assert!(text.contains("it would without one of "), "{text}");
+}

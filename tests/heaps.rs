@@ -11,6 +11,8 @@ use dumpmap::limits::Limits;
 use dumpmap::map::RegionMap;
 use dumpmap::source::Source;
 
+use support::heaps::WRITTEN_DOWN;
+
 /// Opens a dump, gathers, and hands all of it to `check`.
 fn with_evidence(path: &Path, check: impl FnOnce(&Dump<'_>, &RegionMap<'_>, &Evidence)) {
     let source = Source::open(&support::unpacked_path(path)).unwrap();
@@ -204,14 +206,9 @@ fn check_truth(file: &str, truth: &str) {
 
 #[test]
 fn blocks_lie_in_their_heaps() {
-    check_truth("x64-heaps.rw.dmp.zst", "x64-heaps.truth.json");
-    check_truth("x64-basic.rw.dmp.zst", "x64-basic.truth.json");
-    check_truth("x64-basic.full.dmp.zst", "x64-basic.truth.json");
-    check_truth("x86-basic.rw.dmp.zst", "x86-basic.truth.json");
-    check_truth("x86-basic.full.dmp.zst", "x86-basic.truth.json");
-    check_truth("wow64-basic.full.dmp.zst", "wow64-basic.truth.json");
-    check_truth("x64-leak-before.rw.dmp.zst", "x64-leak-before.truth.json");
-    check_truth("x64-leak-after.rw.dmp.zst", "x64-leak-after.truth.json");
+    for (file, truth) in WRITTEN_DOWN {
+        check_truth(file, truth);
+    }
 }
 
 #[test]

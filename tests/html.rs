@@ -263,3 +263,65 @@ fn redaction_reaches_the_page() {
     assert!(shown(&page(&path)));
     assert!(!shown(&run(["report", &path, "--redact"]).stdout));
 }
+
+#[test]
+fn many_dumps_have_one_page() {
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("html-many");
+    let _ = fs::remove_dir_all(&scratch);
+    fs::create_dir_all(scratch.join("in/a & 'b'")).unwrap();
+    let path = |name: &str| scratch.join(name).to_string_lossy().into_owned();
+    fs::copy(FULL, path("in/full.dmp")).unwrap();
+    fs::copy(HOSTILE, path("in/a & 'b'/hostile.dmp")).unwrap();
+    fs::write(path("in/notes.txt"), "no dump").unwrap();
+    let done = run(["report", &path("in"), "--pages", "-o", &path("all.html")]);
+    assert_eq!((done.status, done.stderr.as_str()), (Some(0), ""));
+    let text = fs::read_to_string(path("all.html")).unwrap();
+    for bad in ["<img", "a & 'b'", "\u{202e}", "</script><"] {
+        assert!(!between(&text, "</style>", "<script type").0.contains(bad), "{bad:?}");
+    }
+    assert!(text.contains(&format!("a &amp; &#39;b&#39;{}hostile.dmp", std::path::MAIN_SEPARATOR)));
+    // Every link leads to a page, and each page is the one of its dump.
+    let links: Vec<&str> = text.split("<a href=\"").skip(1).collect();
+    let links: Vec<&str> = links.iter().filter_map(|rest| rest.split('"').next()).collect();
+    let pages: Vec<&str> = links.into_iter().filter(|link| !link.starts_with('#')).collect();
+    assert_eq!(pages.len(), 2);
+    for link in pages {
+        let there = fs::read_to_string(scratch.join(link)).unwrap();
+        let dump = if link.contains("full") { "in/full.dmp" } else { "in/a & 'b'/hostile.dmp" };
+        assert!(there == page(&path(dump)), "{link}");
+    }
+    let again = run(["report", &path("in"), "--pages", "-o", &path("all.html")]);
+    assert_eq!(again.status, Some(0));
+    assert!(fs::read_to_string(path("all.html")).unwrap() == text, "the same bytes");
+
+    fs::write(path("in/bad.dmp"), "bad").unwrap();
+    let partly = run(["report", &path("in"), "-o", &path("all.html")]);
+    assert_eq!(partly.status, Some(2));
+    assert!(fs::read_to_string(path("all.html")).unwrap().contains("could not be read: not a"));
+    fs::create_dir(path("empty")).unwrap();
+    let refused = |args: &[&str], what: &str| {
+        let output = run(["report"].iter().chain(args));
+        assert_eq!((output.status, output.stdout.as_str()), (Some(2), ""), "{args:?}");
+        assert!(output.stderr.contains(what), "{args:?}: {}", output.stderr);
+    };
+    refused(&[&path("empty"), "-o", &path("x.html")], "no dump found");
+    refused(&[&path("in"), "--pages"], "--pages needs a file");
+    refused(&["--diff", FULL], "two dumps or more");
+    refused(&["--diff", FULL, "no.dmp"], "no.dmp: cannot read the file");
+    refused(&["--diff", "--pages", FULL, FULL], "cannot be used with");
+    refused(&[], "required");
+}
+
+#[test]
+fn growth_has_a_page() {
+    let output = run(["report", "--diff", FULL, FULL]);
+    assert_eq!(output.status, Some(0), "{}", output.stderr);
+    let (policy, _) = between(&output.stdout, "Content-Security-Policy\" content=\"", "\"");
+    let (script, _) = between(&output.stdout, "<script type=\"module\">", "</script>");
+    let hash = BASE64.encode(&Sha256::digest(script.as_bytes()));
+    assert!(policy.contains(&hash), "{policy}");
+    assert!(output.stdout.contains("What grew: x86-exhausted.info.dmp → x86-exhausted.info.dmp"));
+    let hostile = run(["report", "--diff", HOSTILE, HOSTILE]).stdout;
+    let (body, _) = between(&hostile, "</style>", "<script type");
+    assert!(!body.contains("<img") && !body.contains('\u{202e}'));
+}

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["render"],
     &["report"],
     &["batch", "diff", "fits", "policy", "unexplained"],
+    &["archive"],
     &["owner"],
     &["analysis"],
     &["rules"],
@@ -529,7 +530,7 @@ fn direction_is_seen_in_every_way_to_write_it() {
         "let x: Option<crate::report::Report> = None;",
         &["`crate::report::Report`"],
     );
-    expect("batch.rs", "use crate::compare::X;", &["batch uses compare"]);
+    expect("batch.rs", "use crate::diff::X;", &["batch uses diff"]);
     expect("batch.rs", "let a = crate::analyze(s, l);", &[]);
     expect("issue.rs", "use crate::{addr::FileOffset, error};", &[]);
     expect("rules/a.rs", "use crate::Address;", &["is no module of the crate root"]);

@@ -215,6 +215,26 @@ fn a_leak_is_a_family() {
     assert_eq!(bytes, found.shares.unwrap().unexplained);
 }
 
+/// All families together are what the summary says of it, and no more is looked at than there is.
+#[test]
+fn families_of_real_processes_add_up() {
+    for folder in ["corpus", "scenarios", "dotnet"] {
+        let Some(folder) = support::shared_or_skip(folder) else { continue };
+        for path in support::dumps_in(&folder) {
+            let source = Source::open(&support::unpacked_path(&path)).expect("a file");
+            let Ok(analysis) = analyze(&source, &Limits::default()) else { continue };
+            let found = describe(&analysis, Request { top: usize::MAX, pointers: true });
+            let bytes: u64 = found.families.iter().map(|it| it.bytes).sum();
+            let unexplained = found.shares.map_or(0, |shares| shares.unexplained);
+            assert_eq!(bytes, unexplained, "{}", path.display());
+            for contents in found.families.iter().filter_map(|it| it.contents.as_ref()) {
+                assert!(contents.sampled <= 64 * 4096 && contents.zero <= contents.sampled);
+                assert!((0.0..=8.0).contains(&contents.entropy), "{}", path.display());
+            }
+        }
+    }
+}
+
 /// Contents are shown when somebody asks for them, and not before.
 #[test]
 fn bytes_only_on_request() {

@@ -4,7 +4,10 @@
 use std::ffi::OsStr;
 use std::io;
 
-use dumpmap::report::{CrashReport, Input, Names, Privacy, SummaryReport};
+use dumpmap::report::{
+    CrashReport, FirstBytes, Input, Names, Privacy, SummaryReport, UnexplainedReport,
+};
+use dumpmap::unexplained::Request;
 
 use dumpmap::{analyze, limits::Limits, render, source::Source};
 use libfuzzer_sys::fuzz_target;
@@ -23,6 +26,9 @@ fuzz_target!(|bytes: &[u8]| {
     let path = OsStr::new("fuzz.dmp");
     let input = Input { analysis: &analysis, path, privacy: Privacy::Redacted };
     render::json::document(&SummaryReport::of(&input), &mut io::sink()).expect("a sink takes all");
+    let request = Request { top: 8, pointers: true };
+    let unexplained = UnexplainedReport::of(&input, request, FirstBytes::Shown);
+    render::text::unexplained(&unexplained, render::Paint::Plain);
     let names = Names::of(&input);
     render::text::crash(&CrashReport::of(&names), render::Paint::Plain);
 });

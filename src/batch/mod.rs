@@ -7,6 +7,8 @@
 //! never ends a run: damage is in its analysis, a failure or a panic is an
 //! error with its name.
 
+#[cfg(feature = "archives")]
+mod archive;
 mod queue;
 
 use std::collections::VecDeque;
@@ -164,6 +166,10 @@ where
     let name = input.name().to_owned();
     match catch_unwind(AssertUnwindSafe(|| input.open())) {
         Ok(Ok(Opened::PassedOver(reason))) => put(Outcome::PassedOver(reason)),
+        #[cfg(feature = "archives")]
+        Ok(Ok(Opened::Source(source))) if archive::is_archive(&source) => {
+            archive::rows(&name, &source, options, work, put);
+        }
         Ok(Ok(Opened::Source(source))) => put(Outcome::Row(row(&name, &source, options, work))),
         Ok(Err(error)) => put(Outcome::Row(work(&name, Err(error)))),
         Err(_) => put(Outcome::Row(work(&name, Err(Error::internal())))),

@@ -124,7 +124,7 @@ fn one<'p>(
     seen: &mut BTreeSet<Fingerprint>,
 ) -> Result<CheckedDump, (&'p PathBuf, String)> {
     let failed = |what: String| (path, what);
-    let source = input::source(path).map_err(|error| failed(error.to_string()))?;
+    let source = input::source(path, options).map_err(|error| failed(error.to_string()))?;
     let mut check = || {
         let limits = input::limits(options);
         let analysis = analyze_with(&source, &limits, &policy.thresholds)

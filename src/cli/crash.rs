@@ -17,7 +17,7 @@ pub(super) struct Crash {
 pub(super) fn run(args: &Crash, options: &Options) -> Done {
     use Format::{Csv, Json, Markdown, Text};
     let format = supported("crash", options.format, &[Text, Json, Csv, Markdown])?;
-    let source = input::open(&args.dump)?;
+    let source = input::open(&args.dump, options)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let names = Names::of(&input::input(&analysis, &args.dump, options));
     let report = CrashReport::of(&names);

@@ -69,26 +69,6 @@ pub(super) fn run(args: &Diff, options: &Options) -> Done {
     use Format::{Csv, Json, Jsonl, Markdown, Text};
     let format = supported("diff", options.format, &[Text, Json, Jsonl, Csv, Markdown])?;
     let paths: Vec<&Path> = args.dumps.iter().map(PathBuf::as_path).collect();
-    let (first_path, last_path) = ends(&paths)?;
-    let (first_source, last_source) = (input::open(first_path)?, input::open(last_path)?);
-    let first = input::load(&first_source, first_path, options)?;
-    let last = input::load(&last_source, last_path, options)?;
-    let (first_owners, last_owners) = (Owners::of(&first), Owners::of(&last));
-
-    let mut heads = Vec::with_capacity(paths.len());
-    let mut snapshots = Vec::with_capacity(paths.len());
-    let mut take = |analysis: &Analysis<'_>, owners: &Owners<'_>, path: &Path| {
-        heads.push(DumpView::of(&input::input(analysis, path, options)).into_owned());
-        snapshots.push(Snapshot::of(analysis, owners));
-    };
-    take(&first, &first_owners, first_path);
-    for path in paths.iter().take(paths.len() - 1).skip(1) {
-        let source = input::open(path)?;
-        let analysis = input::load(&source, path, options)?;
-        take(&analysis, &Owners::of(&analysis), path);
-    }
-    take(&last, &last_owners, last_path);
-
     let all = matches!(format, Json | Jsonl | Csv);
     let question = Question {
         run: match (args.same_run, args.other_run) {
@@ -103,14 +83,7 @@ pub(super) fn run(args: &Diff, options: &Options) -> Done {
             Key::Size => Sort::Size,
         },
     };
-    let diff = diff((&first, &first_owners), (&last, &last_owners), &snapshots, &question);
-    let ends = Ends {
-        first: input::input(&first, first_path, options),
-        first_owners: &first_owners,
-        last: input::input(&last, last_path, options),
-        last_owners: &last_owners,
-    };
-    let report = DiffReport::of(&ends, heads, &snapshots, &diff);
+    let report = report(&paths, &question, options)?;
     let tables = match args.by {
         None => DiffTables::All,
         Some(By::Kind) => DiffTables::Kinds,
@@ -128,6 +101,43 @@ pub(super) fn run(args: &Diff, options: &Options) -> Done {
         (Markdown, _) => out.write_all(markdown::diff(&report, tables).as_bytes()),
         _ => out.write_all(text::diff(&report, tables, paint).as_bytes()),
     })
+}
+
+/// The report on dumps, oldest first.
+pub(super) fn report(
+    paths: &[&Path],
+    question: &Question,
+    options: &Options,
+) -> Result<DiffReport, Failure> {
+    let (first_path, last_path) = ends(paths)?;
+    let (first_source, last_source) =
+        (input::open(first_path, options)?, input::open(last_path, options)?);
+    let first = input::load(&first_source, first_path, options)?;
+    let last = input::load(&last_source, last_path, options)?;
+    let (first_owners, last_owners) = (Owners::of(&first), Owners::of(&last));
+
+    let mut heads = Vec::with_capacity(paths.len());
+    let mut snapshots = Vec::with_capacity(paths.len());
+    let mut take = |analysis: &Analysis<'_>, owners: &Owners<'_>, path: &Path| {
+        heads.push(DumpView::of(&input::input(analysis, path, options)).into_owned());
+        snapshots.push(Snapshot::of(analysis, owners));
+    };
+    take(&first, &first_owners, first_path);
+    for path in paths.iter().take(paths.len() - 1).skip(1) {
+        let source = input::open(path, options)?;
+        let analysis = input::load(&source, path, options)?;
+        take(&analysis, &Owners::of(&analysis), path);
+    }
+    take(&last, &last_owners, last_path);
+
+    let diff = diff((&first, &first_owners), (&last, &last_owners), &snapshots, question);
+    let ends = Ends {
+        first: input::input(&first, first_path, options),
+        first_owners: &first_owners,
+        last: input::input(&last, last_path, options),
+        last_owners: &last_owners,
+    };
+    Ok(DiffReport::of(&ends, heads, &snapshots, &diff))
 }
 
 /// The first and the last; standard input can be only one of all.

@@ -27,7 +27,7 @@ pub(super) struct Explain {
 pub(super) fn run(args: &Explain, options: &Options) -> Done {
     let format =
         supported("explain", options.format, &[Format::Text, Format::Json, Format::Jsonl])?;
-    let source = input::open(&args.dump)?;
+    let source = input::open(&args.dump, options)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let address = |text: &String| {
         let address = AddressText::parse(text)?.resolve(&analysis)?;

@@ -29,7 +29,7 @@ pub(super) struct Fits {
 pub(super) fn run(args: &Fits, options: &Options) -> Done {
     use Format::{Csv, Json, Jsonl, Markdown, Text};
     let format = supported("fits", options.format, &[Text, Json, Jsonl, Csv, Markdown])?;
-    let source = input::open(&args.dump)?;
+    let source = input::open(&args.dump, options)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let (size, align) = args.size;
     let request = Request { size, align, top: args.top };

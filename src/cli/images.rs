@@ -21,7 +21,7 @@ pub(super) struct Images {
 pub(super) fn run(args: &Images, options: &Options) -> Done {
     use Format::{Csv, Json, Jsonl, Markdown, Text};
     let format = supported("images", options.format, &[Text, Json, Jsonl, Csv, Markdown])?;
-    let source = input::open(&args.dump)?;
+    let source = input::open(&args.dump, options)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let report = ImagesReport::of(&input::input(&analysis, &args.dump, options));
     let rows = if args.sections { ImageRows::Sections } else { ImageRows::Images };

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+#[cfg(feature = "archives")]
+use dumpmap::archive;
 use dumpmap::error::Error;
 use dumpmap::limits::{self, Limits};
 use dumpmap::report::{Input, Privacy};
@@ -11,13 +13,27 @@ use dumpmap::{Analysis, analyze};
 
 use super::{Depth, Failure, Options, at_path};
 
-/// Opens `path`, or reads standard input for `-`.
-pub(super) fn open(path: &Path) -> Result<Source, Failure> {
-    source(path).map_err(|error| at_path(path, error))
+/// Opens `path`, or reads standard input for `-`. Of an archive, the only dump
+/// in it, or the one that `path` names.
+pub(super) fn open(path: &Path, options: &Options) -> Result<Source, Failure> {
+    source(path, options).map_err(|error| at_path(path, error))
 }
 
 /// As [`open`], with the error alone.
-pub(super) fn source(path: &Path) -> Result<Source, Error> {
+#[cfg(feature = "archives")]
+pub(super) fn source(path: &Path, options: &Options) -> Result<Source, Error> {
+    let limits = limits(options);
+    if path.as_os_str() == "-" {
+        let source = Source::from_reader(io::stdin().lock())?;
+        archive::open_dump_in(source, path.as_os_str(), &limits)
+    } else {
+        archive::open_dump(path, &limits)
+    }
+}
+
+/// As [`open`], with the error alone.
+#[cfg(not(feature = "archives"))]
+pub(super) fn source(path: &Path, _options: &Options) -> Result<Source, Error> {
     if path.as_os_str() == "-" {
         Source::from_reader(io::stdin().lock())
     } else {
@@ -47,7 +63,13 @@ pub(super) fn limits_or(options: &Options, default: limits::Depth) -> Limits {
         Some(Depth::Headers) => limits::Depth::Headers,
         Some(Depth::Walk) => limits::Depth::Walk,
     };
-    Limits { depth, ..Limits::default() }
+    let limits = Limits { depth, ..Limits::default() };
+    #[cfg(feature = "archives")]
+    let limits = match options.max_unpacked {
+        Some(unpacked) => Limits { unpacked, unpacked_ratio: u64::MAX, ..limits },
+        None => limits,
+    };
+    limits
 }
 
 /// Whether names are shown.
@@ -61,5 +83,6 @@ pub(super) fn input<'a>(
     path: &'a Path,
     options: &Options,
 ) -> Input<'a> {
-    Input { analysis, path: path.as_os_str(), privacy: privacy(options) }
+    let path = analysis.dump.source.name().unwrap_or(path.as_os_str());
+    Input { analysis, path, privacy: privacy(options) }
 }

@@ -64,6 +64,11 @@ struct Options {
     /// Hides user names, hosts and shares in paths
     #[arg(long, global = true)]
     redact: bool,
+    /// How much one dump in an archive may unpack to, whatever the archive's
+    /// own size [default: 64G, and 500 times the archive]
+    #[cfg(feature = "archives")]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = values::size)]
+    max_unpacked: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -230,6 +235,7 @@ fn supported(command: &str, format: Format, formats: &[Format]) -> Result<Format
 
 /// `PATH: what`, the path as a terminal may show it.
 fn at_path(path: &std::path::Path, what: impl std::fmt::Display) -> Failure {
-    let path = path.to_string_lossy();
-    Failure::Message(format!("{}: {what}", dumpmap::render::sanitize::terminal(&path)))
+    // Errors name members of archives, too.
+    let message = format!("{}: {what}", path.to_string_lossy());
+    Failure::Message(dumpmap::render::sanitize::terminal(&message).into_owned())
 }

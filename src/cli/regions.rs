@@ -91,7 +91,7 @@ enum Rows {
 pub(super) fn run(args: &Regions, options: &Options) -> Done {
     use Format::{Csv, Json, Jsonl, Markdown, Text};
     let format = supported("regions", options.format, &[Text, Json, Jsonl, Csv, Markdown])?;
-    let source = input::open(&args.dump)?;
+    let source = input::open(&args.dump, options)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let input = input::input(&analysis, &args.dump, options);
     let filter = filter(args, &analysis).map_err(Failure::Message)?;

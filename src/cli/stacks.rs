@@ -17,7 +17,7 @@ pub(super) struct Stacks {
 pub(super) fn run(args: &Stacks, options: &Options) -> Done {
     use Format::{Csv, Json, Jsonl, Markdown, Text};
     let format = supported("stacks", options.format, &[Text, Json, Jsonl, Csv, Markdown])?;
-    let source = input::open(&args.dump)?;
+    let source = input::open(&args.dump, options)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let report = StacksReport::of(&input::input(&analysis, &args.dump, options));
     output::write(options, &[&args.dump], |out, paint| match format {

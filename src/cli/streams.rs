@@ -17,7 +17,7 @@ pub(super) struct Streams {
 pub(super) fn run(args: &Streams, options: &Options) -> Done {
     use Format::{Csv, Json, Jsonl, Markdown, Text};
     let format = supported("streams", options.format, &[Text, Json, Jsonl, Csv, Markdown])?;
-    let source = input::open(&args.dump)?;
+    let source = input::open(&args.dump, options)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let report = StreamsReport::of(&input::input(&analysis, &args.dump, options));
     output::write(options, &[&args.dump], |out, paint| match format {

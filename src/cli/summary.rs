@@ -17,7 +17,7 @@ pub(super) struct Summary {
 pub(super) fn run(args: &Summary, options: &Options) -> Done {
     use Format::{Csv, Json, Markdown, Text};
     let format = supported("summary", options.format, &[Text, Json, Csv, Markdown])?;
-    let source = input::open(&args.dump)?;
+    let source = input::open(&args.dump, options)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let report = SummaryReport::of(&input::input(&analysis, &args.dump, options));
     output::write(options, &[&args.dump], |out, paint| match format {

@@ -27,7 +27,7 @@ pub(super) struct Unexplained {
 pub(super) fn run(args: &Unexplained, options: &Options) -> Done {
     use Format::{Csv, Json, Jsonl, Markdown, Text};
     let format = supported("unexplained", options.format, &[Text, Json, Jsonl, Csv, Markdown])?;
-    let source = input::open(&args.dump)?;
+    let source = input::open(&args.dump, options)?;
     let analysis = input::load(&source, &args.dump, options)?;
     let request = Request { top: args.top, pointers: args.pointers };
     let input = input::input(&analysis, &args.dump, options);

@@ -206,8 +206,9 @@ pub fn diff(
 }
 
 fn same_rows(rows: &[Option<Row>]) -> bool {
-    // What the dump holds of the contents is no part of the process.
-    let of = |row: &Option<Row>| row.map(|row| Row { captured: 0, ..row });
+    // What the dump holds of the contents, and what explains a row, is no part
+    // of the process.
+    let of = |row: &Option<Row>| row.map(|row| Row { captured: 0, shares: None, ..row });
     rows.windows(2).all(|two| of(&two[0]) == of(&two[1]))
 }
 

@@ -47,8 +47,8 @@ impl Axis {
         let (begin, span) = ends.map_or((0, 0), |(begin, end)| (begin, end - begin));
         let (per, unit) = match span {
             0 => (Per::Dump, 1),
-            ..60 => (Per::Second, 1),
-            ..3600 => (Per::Minute, 60),
+            1..60 => (Per::Second, 1),
+            60..3600 => (Per::Minute, 60),
             _ => (Per::Hour, 3600),
         };
         let places = match known.filter(|_| per != Per::Dump) {

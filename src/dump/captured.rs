@@ -26,6 +26,9 @@ pub enum ReadError {
     NotMapped,
     /// The dump does not hold this memory.
     NotCaptured,
+    /// The dump holds this memory, but was unpacked only as far as its
+    /// streams go.
+    NotRead,
     /// The dump holds only the first `got` bytes.
     CutShort {
         /// How many bytes there are.
@@ -38,6 +41,7 @@ impl fmt::Display for ReadError {
         match self {
             ReadError::NotMapped => write!(f, "not an address range"),
             ReadError::NotCaptured => write!(f, "not captured in the dump"),
+            ReadError::NotRead => write!(f, "captured, not unpacked from the archive"),
             ReadError::CutShort { got } => write!(f, "captured for {got} bytes only"),
         }
     }
@@ -91,6 +95,7 @@ impl<'s> CapturedMemory<'s> {
         }
         match got {
             got if got == buffer.len() => Ok(()),
+            0 if !self.source.is_whole() && self.find(address).is_some() => Err(ReadError::NotRead),
             0 => Err(ReadError::NotCaptured),
             got => Err(ReadError::CutShort { got }),
         }
@@ -140,61 +145,146 @@ impl<'s> CapturedMemory<'s> {
         inside.fold(0, |sum, part| sum.saturating_add(part.size()))
     }
 
-    /// A reader that keeps the page it read last: for walks over structures.
+    /// A reader that keeps the pages it read last: for walks over structures.
     pub fn reader(&self) -> MemoryReader<'_, 's> {
-        MemoryReader { memory: self, page: None, bytes: Vec::new() }
+        MemoryReader { memory: self, slots: std::array::from_fn(|_| Slot::default()) }
+    }
+
+    /// The bytes of the page around `address` that are captured without a gap
+    /// around it, or those that are not.
+    fn around(&self, address: u64) -> Slot {
+        let page = address & !PAGE.wrapping_sub(1);
+        let last = page | PAGE.wrapping_sub(1);
+        let after = self.ranges.partition_point(|run| run.range.start() <= address);
+        let below = after.checked_sub(1).and_then(|at| self.ranges.get(at));
+        if let Some(run) = below.filter(|run| run.range.contains(address)) {
+            let start = run.range.start().max(page);
+            let end = run.range.last().min(last);
+            let size = end.saturating_sub(start).saturating_add(1);
+            return Slot { start, size, captured: true, ..Slot::default() };
+        }
+        let start = below.map_or(page, |run| run.range.last().saturating_add(1).max(page));
+        let above = self.ranges.get(after).map(|run| run.range.start());
+        let end = above.map_or(last, |start| start.saturating_sub(1).min(last));
+        let size = end.saturating_sub(start).saturating_add(1);
+        Slot { start, size, ..Slot::default() }
     }
 }
 
-/// Reads small values, one page at a time.
+const PAGE: u64 = 4096;
+/// Pages that a reader keeps, by the low bits of their numbers.
+const SLOTS: usize = 8;
+
+/// Reads small values, a page at a time, and keeps a few of the pages.
 #[derive(Debug)]
 pub struct MemoryReader<'m, 's> {
     memory: &'m CapturedMemory<'s>,
-    page: Option<u64>,
+    slots: [Slot; SLOTS],
+}
+
+/// A part of a page that is captured as a whole, or not at all.
+#[derive(Debug, Default)]
+struct Slot {
+    start: u64,
+    size: u64,
+    captured: bool,
+    /// A page of buffer, used again for other pages, and how much of it is
+    /// captured bytes.
     bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Slot {
+    #[inline]
+    fn holds(&self, address: u64) -> bool {
+        address.wrapping_sub(self.start) < self.size
+    }
+
+    /// The bytes from `address` on; none where they are not captured.
+    #[inline]
+    fn from(&self, address: u64) -> &[u8] {
+        let offset = usize::try_from(address.wrapping_sub(self.start)).unwrap_or(usize::MAX);
+        self.bytes.get(offset..self.filled).unwrap_or(&[])
+    }
 }
 
 impl MemoryReader<'_, '_> {
-    const PAGE: u64 = 4096;
-
     /// `N` bytes at `address`; `None` unless all are captured.
+    #[inline]
     pub fn array<const N: usize>(&mut self, address: u64) -> Option<[u8; N]> {
-        let offset = address & Self::PAGE.wrapping_sub(1);
-        if offset.saturating_add(length(N)) > Self::PAGE {
-            return self.memory.array(address).ok();
-        }
-        let page = address.wrapping_sub(offset);
-        if self.page != Some(page) {
-            self.load(page);
-        }
-        let start = usize::try_from(offset).ok()?;
-        match self.bytes.get(start..).and_then(|bytes| bytes.first_chunk::<N>()) {
+        match self.rest(address).first_chunk::<N>() {
             Some(bytes) => Some(*bytes),
-            None => self.memory.array(address).ok(),
+            None => self.across(address),
         }
+    }
+
+    /// The captured bytes from `address` on to the end of its page, or as far
+    /// as they go without a gap in it; none where `address` is not captured.
+    #[inline]
+    pub fn rest(&mut self, address: u64) -> &[u8] {
+        let at = usize::try_from(address / PAGE % 8).unwrap_or(0);
+        if !self.slots.get(at).is_some_and(|slot| slot.holds(address)) {
+            self.load(at, address);
+        }
+        self.slots.get(at).map_or(&[], |slot| slot.from(address))
+    }
+
+    /// Fills `buffer` from `address`; `false` unless all bytes are captured.
+    pub fn fill(&mut self, address: u64, buffer: &mut [u8]) -> bool {
+        let (mut at, mut left) = (address, buffer);
+        while !left.is_empty() {
+            let rest = self.rest(at);
+            let size = rest.len().min(left.len());
+            let (Some(from), Some((to, more))) =
+                (rest.get(..size), left.split_at_mut_checked(size))
+            else {
+                return false;
+            };
+            if size == 0 {
+                return false;
+            }
+            to.copy_from_slice(from);
+            at = at.wrapping_add(length(size));
+            left = more;
+        }
+        true
+    }
+
+    /// Bytes at the end of a page or of a captured run.
+    #[cold]
+    fn across<const N: usize>(&mut self, address: u64) -> Option<[u8; N]> {
+        if self.rest(address).is_empty() {
+            return None;
+        }
+        self.memory.array(address).ok()
     }
 
     /// The 8-bit number at `address`.
+    #[inline]
     pub fn u8(&mut self, address: u64) -> Option<u8> {
-        self.array::<1>(address).map(u8::from_le_bytes)
+        self.rest(address).first().copied()
     }
 
     /// The 16-bit number at `address`.
+    #[inline]
     pub fn u16(&mut self, address: u64) -> Option<u16> {
         self.array(address).map(u16::from_le_bytes)
     }
 
     /// The 32-bit number at `address`.
+    #[inline]
     pub fn u32(&mut self, address: u64) -> Option<u32> {
         self.array(address).map(u32::from_le_bytes)
     }
 
     /// The 64-bit number at `address`.
+    #[inline]
     pub fn u64(&mut self, address: u64) -> Option<u64> {
         self.array(address).map(u64::from_le_bytes)
     }
 
     /// A pointer of the given width at `address`.
+    #[inline]
     pub fn pointer(&mut self, address: u64, width: super::PointerWidth) -> Option<u64> {
         match width {
             super::PointerWidth::Bits32 => self.u32(address).map(u64::from),
@@ -202,17 +292,22 @@ impl MemoryReader<'_, '_> {
         }
     }
 
-    /// Reads what is captured from the start of a page; the page counts as
-    /// empty when its first byte is not there.
-    fn load(&mut self, page: u64) {
-        self.page = Some(page);
-        self.bytes.resize(usize::try_from(Self::PAGE).unwrap_or(0), 0);
-        let got = match self.memory.read(page, &mut self.bytes) {
-            Ok(()) => self.bytes.len(),
-            Err(ReadError::CutShort { got }) => got,
-            Err(_) => 0,
-        };
-        self.bytes.truncate(got);
+    #[cold]
+    fn load(&mut self, at: usize, address: u64) {
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        let mut bytes = std::mem::take(&mut slot.bytes);
+        *slot = self.memory.around(address);
+        if slot.captured {
+            bytes.resize(usize::try_from(PAGE).unwrap_or(0), 0);
+            let size = usize::try_from(slot.size).unwrap_or(0);
+            let wanted = bytes.get_mut(..size).unwrap_or_default();
+            slot.filled = match self.memory.read(slot.start, wanted) {
+                Ok(()) => size,
+                Err(ReadError::CutShort { got }) => got,
+                Err(_) => 0,
+            };
+        }
+        slot.bytes = bytes;
     }
 }
 

@@ -115,6 +115,9 @@ impl<'s> Dump<'s> {
             return Err(refusal);
         }
         let mut issues = Issues::default();
+        if let Some(damage) = source.damage() {
+            issues.add(None, Some(source.len()), || damage.to_owned());
+        }
         let (header, directory) = directory::read(source, limits, &mut issues)?;
         let mut reader = StreamReader {
             source,

@@ -66,6 +66,7 @@ const PLAIN: &[Plain] = &[
     ("audit.overlaps", Count, |a| Some(a.totals.audit.overlaps)),
     ("audit.gaps", Count, |a| Some(a.totals.audit.gaps)),
     ("audit.gap_bytes", Bytes, |a| Some(a.totals.audit.gap_bytes)),
+    ("audit.set_aside", Bytes, |a| Some(a.totals.total.set_aside)),
     ("counters.process.private", Bytes, |a| Some(a.dump.vm_counters?.private)),
     ("counters.process.pagefile", Bytes, |a| Some(a.dump.vm_counters?.pagefile.0)),
     ("counters.process.working_set", Bytes, |a| Some(a.dump.vm_counters?.working_set.0)),
@@ -124,6 +125,10 @@ const ROW: &[Field<Row>] = &[
     ("blocks", Count, |row| Some(row.blocks)),
     ("allocations", Count, |row| row.allocations),
     ("largest", Bytes, |row| row.largest),
+    ("by_structure", Bytes, |row| Some(row.shares?.structure)),
+    ("by_heuristic", Bytes, |row| Some(row.shares?.heuristic)),
+    ("unexplained", Bytes, |row| Some(row.shares?.unexplained)),
+    ("set_aside", Bytes, |row| Some(row.set_aside)),
 ];
 
 impl Figure {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::heaps::chosen;
+use super::heaps::{Told, chosen};
 use super::{Hex, Input, RangeView};
 use crate::evidence::heaps::walk::{
     Block, Bucket, Histogram, Missing, Place, Scope, SizeCount, walk,
@@ -154,22 +154,28 @@ impl BlockView {
     }
 }
 
-/// Every block of the heaps, one after the other; nothing is kept.
+/// Every block of the heaps, one after the other; nothing is kept. `read` is
+/// told of the bytes that the walk has behind it, now and then.
 ///
 /// # Errors
 /// There is no heap at the address asked for, before the first block.
 pub fn blocks(
     input: &Input<'_>,
     heap: Option<u64>,
+    read: &mut dyn FnMut(u64),
     mut each: impl FnMut(&BlockView),
 ) -> Result<(), String> {
     let analysis = input.analysis;
     let heaps = &analysis.evidence.heaps;
     let chosen = chosen(input, heap)?;
     let scope = Scope::of(&analysis.dump, &analysis.map, heaps);
+    let mut told = Told::new(read);
     for index in chosen {
         let address = heaps.get(index).map_or(0, |heap| heap.address);
-        walk(&scope, index, &mut |block| each(&BlockView::of(input, address, block)));
+        walk(&scope, index, &mut |block| {
+            told.block(block);
+            each(&BlockView::of(input, address, block));
+        });
     }
     Ok(())
 }

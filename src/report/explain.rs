@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use serde::Serialize;
 
-use super::entries::BlockView;
+use super::in_heap::{InHeap, in_heap};
 use super::managed::{InManaged, in_managed};
 use super::regions::{Names, Pieces, RegionView, Row};
 use super::unexplained::{Details, InUnexplained, PointersView, in_unexplained, pointers_into};
@@ -13,9 +13,8 @@ use super::{DumpView, Hex, Input, RangeView, SCHEMA_VERSION};
 use crate::addr::AddressRange;
 use crate::classify::{Piece, can_hold};
 use crate::dump::PointerWidth;
-use crate::evidence::heaps::walk::{Block, Scope, block_at};
+use crate::evidence::heaps::walk::Scope;
 use crate::evidence::{Claim, RegionKind};
-use crate::limits::Depth;
 use crate::map::State;
 use crate::unexplained::{Kin, is_unexplained};
 
@@ -108,36 +107,6 @@ pub struct InStack<'a> {
     pub from_stack_pointer: Option<i128>,
     /// Bytes below the stack's base.
     pub from_base: u64,
-}
-
-/// Where in a heap.
-#[derive(Clone, Debug, Serialize)]
-pub struct InHeap {
-    /// The heap's handle.
-    pub address: Hex,
-    /// Its format.
-    #[serde(rename = "type")]
-    pub heap_type: Option<&'static str>,
-    /// Which part: `segment`, `large block` …
-    pub part: Option<&'static str>,
-    /// Bytes from the part's start.
-    pub offset: Option<u64>,
-    /// The block that holds the address; null where the entries do not tell.
-    pub block: Option<InBlock>,
-}
-
-/// The block of a heap around an address.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct InBlock {
-    /// The block.
-    #[serde(flatten)]
-    pub block: BlockView,
-    /// Bytes from what the program got; negative in the block's header.
-    pub offset: i128,
-    /// The block before it.
-    pub previous: Option<BlockView>,
-    /// The block behind it.
-    pub next: Option<BlockView>,
 }
 
 /// A claim and what became of it.
@@ -383,44 +352,6 @@ fn in_stack<'a>(input: &Input<'a>, address: u64) -> Option<InStack<'a>> {
             .stack_pointer
             .map(|pointer| i128::from(address) - i128::from(pointer)),
         from_base: stack.base.saturating_sub(address),
-    })
-}
-
-/// The keys of the heaps are looked for once, and only for an address in one.
-fn in_heap<'a>(input: &Input<'a>, address: u64, scope: &OnceCell<Scope<'a, 'a>>) -> Option<InHeap> {
-    let heaps = &input.analysis.evidence.heaps;
-    let holds = |range: AddressRange| range.contains(address);
-    let heap = heaps.iter().find(|heap| heap.parts.iter().any(|part| holds(part.range)))?;
-    let inside = heap.parts.iter().filter(|part| holds(part.range));
-    let part = inside.min_by_key(|part| part.range.size());
-    Some(InHeap {
-        address: input.hex(heap.address),
-        heap_type: heap.heap_type.map(|heap_type| heap_type.as_str()),
-        part: part.map(|part| part.role),
-        offset: part.map(|part| address - part.range.start()),
-        block: in_block(input, address, scope),
-    })
-}
-
-fn in_block<'a>(
-    input: &Input<'a>,
-    address: u64,
-    scope: &OnceCell<Scope<'a, 'a>>,
-) -> Option<InBlock> {
-    let analysis = input.analysis;
-    if analysis.dump.limits.depth < Depth::Headers {
-        return None;
-    }
-    let heaps = &analysis.evidence.heaps;
-    let scope = scope.get_or_init(|| Scope::of(&analysis.dump, &analysis.map, heaps));
-    let found = block_at(scope, address)?;
-    let heap = heaps.get(found.heap)?.address;
-    let view = |block: Block| BlockView::of(input, heap, &block);
-    Some(InBlock {
-        block: view(found.block),
-        offset: i128::from(address) - i128::from(found.block.address),
-        previous: found.previous.map(view),
-        next: found.next.map(view),
     })
 }
 

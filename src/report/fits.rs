@@ -54,6 +54,10 @@ pub struct FitsView {
     pub free_blocks: u64,
     /// The crash reporter's reserve, not counted as free.
     pub reserve: Option<RangeView>,
+    /// Bytes of a page, as assumed.
+    pub page: u64,
+    /// What else is assumed.
+    pub assumptions: Vec<String>,
     /// What splits the free memory.
     pub fences: FencesView,
 }
@@ -61,7 +65,8 @@ pub struct FitsView {
 /// What splits the free memory.
 #[derive(Clone, Debug, Serialize)]
 pub struct FencesView {
-    /// How many fences there are.
+    /// How many single allocations have free memory on both sides; an image of
+    /// several mappings counts as one.
     pub count: u64,
     /// How many of them, gone alone, would let the request fit.
     pub enough: u64,
@@ -69,6 +74,10 @@ pub struct FencesView {
     pub smallest: Option<FenceView>,
     /// Those that join most.
     pub top: Vec<FenceView>,
+    /// How many runs of several allocations lie between two free blocks.
+    pub runs: u64,
+    /// The smallest run that, gone, would let the request fit.
+    pub smallest_run: Option<FenceView>,
     /// How many owners they have.
     pub owner_count: u64,
     /// All fences by owner, those that join most first.
@@ -137,6 +146,15 @@ fn why_unknown(input: &Input<'_>) -> &'static str {
     }
 }
 
+fn assumptions(answer: &Fits) -> Vec<String> {
+    let human = crate::size::human;
+    vec![
+        format!("pages of {}, blocks at multiples of {}", human(fits::PAGE), human(answer.align)),
+        "one free block holds the request, nothing below 64 KiB is given".into(),
+        "whoever owned a fence would not have taken another place".into(),
+    ]
+}
+
 fn view(input: &Input<'_>, owners: &Owners<'_>, answer: &Fits) -> FitsView {
     let fence = |fence: &Fence| FenceView {
         base: input.hex(fence.range.start()),
@@ -167,11 +185,15 @@ fn view(input: &Input<'_>, owners: &Owners<'_>, answer: &Fits) -> FitsView {
         free: answer.free.0,
         free_blocks: answer.free.1,
         reserve: answer.reserve.map(|range| RangeView::of(input, range)),
+        page: fits::PAGE,
+        assumptions: assumptions(answer),
         fences: FencesView {
             count: answer.fences,
             enough: answer.enough,
             smallest: answer.smallest.as_ref().map(fence),
             top: answer.top.iter().map(fence).collect(),
+            runs: answer.runs,
+            smallest_run: answer.smallest_run.as_ref().map(fence),
             owner_count: answer.owner_count,
             owners: answer.owners.iter().map(owner).collect(),
         },

@@ -7,7 +7,7 @@ use super::entries::{BucketView, CorruptionView, SizesView, UnreadView, sizes};
 use super::managed::{RuntimeView, runtimes};
 use super::{DumpView, Hex, Input, SCHEMA_VERSION};
 use crate::evidence::heaps::Heap;
-use crate::evidence::heaps::walk::{Histogram, Scope, Walk, virtual_fragmentation, walk};
+use crate::evidence::heaps::walk::{Block, Histogram, Scope, Walk, virtual_fragmentation, walk};
 
 /// The document of `heaps`.
 #[derive(Debug, Serialize)]
@@ -51,6 +51,52 @@ pub enum Entries {
 impl Entries {
     /// Captured bytes of heaps that are read without being asked to.
     pub const READ: u64 = 16 << 20;
+
+    fn are_counted(self, captured: u64) -> bool {
+        match self {
+            Entries::All => true,
+            Entries::IfSmall => captured <= Entries::READ,
+            Entries::None => false,
+        }
+    }
+}
+
+/// Bytes that a walk of the heaps asked for has to read.
+///
+/// # Errors
+/// There is no heap at the address asked for.
+pub fn bytes_to_walk(
+    input: &Input<'_>,
+    heap: Option<u64>,
+    entries: Entries,
+) -> Result<u64, String> {
+    let captured = captured(input, &chosen(input, heap)?);
+    Ok(if entries.are_counted(captured) { captured } else { 0 })
+}
+
+/// Tells how far a walk is: not of every block.
+pub(super) struct Told<'t> {
+    read: &'t mut dyn FnMut(u64),
+    bytes: u64,
+}
+
+impl<'t> Told<'t> {
+    /// Bytes between two tellings.
+    const STEP: u64 = 4 << 20;
+
+    pub(super) fn new(read: &'t mut dyn FnMut(u64)) -> Told<'t> {
+        Told { read, bytes: 0 }
+    }
+
+    /// Blocks of a container are among its bytes.
+    pub(super) fn block(&mut self, block: &Block) {
+        if block.place.container().is_none() {
+            self.bytes = self.bytes.saturating_add(block.size);
+            if self.bytes >= Self::STEP {
+                (self.read)(std::mem::take(&mut self.bytes));
+            }
+        }
+    }
 }
 
 /// What is told of the sizes of blocks.
@@ -95,11 +141,13 @@ pub struct HeapView {
     pub internal_bytes: Option<u64>,
     /// Percent of the free bytes that are not in the largest free block.
     pub external_fragmentation: Option<f64>,
-    /// Percent of the heap's addresses that are not committed.
+    /// Percent of the heap's addresses that are not committed, as `!heap -s`
+    /// has it: an NT heap's own counters, without uncommitted ranges that are
+    /// larger than any block; of other heaps all parts.
     pub virtual_fragmentation: Option<f64>,
     /// Whether every byte was accounted for; null unless the heap was walked.
     pub all_read: Option<bool>,
-    /// How many segments.
+    /// How many segments, or subheaps of Wine.
     pub segments: usize,
     /// HEAP_* flags.
     pub flags: Option<u32>,
@@ -143,18 +191,20 @@ pub struct PartView {
 }
 
 impl<'a> HeapsReport<'a> {
-    /// The document for one analysis.
+    /// The document for one analysis. `read` is told of the bytes that a walk
+    /// has behind it, now and then.
     ///
     /// # Errors
     /// There is no heap at the address asked for.
-    pub fn of(input: &Input<'a>, query: &HeapsQuery) -> Result<HeapsReport<'a>, String> {
+    pub fn of(
+        input: &Input<'a>,
+        query: &HeapsQuery,
+        read: &mut dyn FnMut(u64),
+    ) -> Result<HeapsReport<'a>, String> {
         let chosen = chosen(input, query.heap)?;
         let captured = captured(input, &chosen);
-        let walked = match query.entries {
-            Entries::All => true,
-            Entries::IfSmall => captured <= Entries::READ,
-            Entries::None => false,
-        };
+        let walked = query.entries.are_counted(captured);
+        let mut told = Told::new(read);
         let heaps = &input.analysis.evidence.heaps;
         let all: &[Heap] = if walked { heaps } else { &[] };
         let scope = Scope::of(&input.analysis.dump, &input.analysis.map, all);
@@ -164,6 +214,7 @@ impl<'a> HeapsReport<'a> {
             if walked {
                 let mut histogram = Histogram::default();
                 let sums = walk(&scope, *index, &mut |block| {
+                    told.block(block);
                     if query.sizes == Sizes::Histogram {
                         histogram.add(block);
                     }
@@ -208,7 +259,8 @@ fn view(input: &Input<'_>, heap: &Heap) -> HeapView {
         size: part.range.size(),
         committed: part.committed,
     });
-    let spread = heap.committed.zip(heap.size);
+    let counted = heap.counted.map(|counted| (counted.committed, counted.addresses));
+    let spread = counted.or(heap.committed.zip(heap.size));
     HeapView {
         address: input.hex(heap.address),
         heap_type: heap.heap_type.map(|heap_type| heap_type.as_str()),
@@ -228,7 +280,7 @@ fn view(input: &Input<'_>, heap: &Heap) -> HeapView {
             .and_then(|(committed, size)| virtual_fragmentation(committed, size))
             .map(percent),
         all_read: None,
-        segments: heap.parts.iter().filter(|part| part.role == "segment").count(),
+        segments: heap.parts.iter().filter(|part| is_segment(part.role)).count(),
         flags: heap.flags,
         front_end: heap.front_end,
         complete: heap.complete,
@@ -243,6 +295,11 @@ fn view(input: &Input<'_>, heap: &Heap) -> HeapView {
         more_unread: 0,
         sizes: None,
     }
+}
+
+/// Wine calls its segments subheaps.
+fn is_segment(role: &str) -> bool {
+    matches!(role, "segment" | "subheap")
 }
 
 /// Adds what the entries say. A heap of which nothing could be read has no

@@ -16,6 +16,7 @@ mod filter;
 mod fits;
 mod heaps;
 mod images;
+mod in_heap;
 mod lazy;
 mod managed;
 mod page;
@@ -39,13 +40,13 @@ pub use diff::{
 pub use dump::{DumpView, ExceptionView};
 pub use entries::{BlockView, BucketView, CorruptionView, SizeView, SizesView, UnreadView, blocks};
 pub use explain::{
-    AddressView, AllocationView, ClaimView, ExplainReport, InBlock, InHeap, InImage, InStack,
-    InUnloaded, Neighbour,
+    AddressView, AllocationView, ClaimView, ExplainReport, InImage, InStack, InUnloaded, Neighbour,
 };
 pub use filter::{Filter, ProtectionIs};
 pub use fits::{FenceOwnerView, FenceView, FencesView, FitsReport, FitsView, RequestView};
-pub use heaps::{Entries, HeapView, HeapsQuery, HeapsReport, PartView, Sizes};
+pub use heaps::{Entries, HeapView, HeapsQuery, HeapsReport, PartView, Sizes, bytes_to_walk};
 pub use images::{ImageSums, ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
+pub use in_heap::{CrtView, InBlock, InHeap, PageHeapView};
 pub use lazy::Lazy;
 pub use managed::{GenerationView, InManaged, RuntimeView};
 pub use page::PageReport;

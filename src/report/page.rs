@@ -53,7 +53,7 @@ impl<'a> PageReport<'a> {
             missing: missing(input),
             crash: CrashReport::of(names),
             stacks: StacksReport::of(input).stacks,
-            heaps: HeapsReport::of(input, &query)?,
+            heaps: HeapsReport::of(input, &query, &mut |_| ())?,
             images: ImagesReport::of(input),
             fences: free.map(|free| FitsReport::of(input, &request(free.largest))),
         })

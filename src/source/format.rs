@@ -71,6 +71,18 @@ impl FileFormat {
         }
     }
 
+    /// The usual suffix of an archive or compressed file that the feature
+    /// `archives` reads.
+    pub fn archive(self) -> Option<&'static str> {
+        match self {
+            FileFormat::Archive(suffix) => {
+                const READ: [&str; 6] = [".gz", ".zst", ".zip", ".7z", ".cab", ".tar"];
+                READ.contains(&suffix).then_some(suffix)
+            }
+            _ => None,
+        }
+    }
+
     /// Why this is no input for dumpmap and what opens it; `None` for a
     /// minidump.
     pub(crate) fn refusal(self) -> Option<Error> {
@@ -111,10 +123,13 @@ impl FileFormat {
                 ("a Git LFS pointer, not the dump itself", "run `git lfs pull` where it came from")
             }
             FileFormat::Archive(suffix) => {
-                return Some(Error::not_a_dump(
-                    format!("a {suffix} file, not a dump"),
-                    "unpack it and give the dump inside",
-                ));
+                let next = if self.archive().is_some() && cfg!(not(feature = "archives")) {
+                    "unpack it and give the dump inside, or use a dumpmap that has the feature \
+                     `archives`, as the released programs do"
+                } else {
+                    "unpack it and give the dump inside"
+                };
+                return Some(Error::not_a_dump(format!("a {suffix} file, not a dump"), next));
             }
             FileFormat::Empty => ("the file is empty", "was the dump written to the end?"),
             FileFormat::Other => (

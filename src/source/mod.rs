@@ -13,9 +13,11 @@ mod positioned;
 
 pub use format::FileFormat;
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 use mapped::MappedFile;
@@ -30,7 +32,15 @@ const COPY_FROM_MAP: u64 = 32 << 20;
 
 /// The bytes of one dump.
 #[derive(Debug)]
-pub struct Source(Bytes);
+pub struct Source {
+    bytes: Bytes,
+    /// The size of the dump; more than there are bytes for a prefix.
+    len: u64,
+    /// How far streams were asked for past the bytes of a prefix.
+    wanted: AtomicU64,
+    name: Option<OsString>,
+    damage: Option<String>,
+}
 
 #[derive(Debug)]
 enum Bytes {
@@ -52,11 +62,17 @@ impl Source {
             return Err(Error::not_a_dump("this is a folder", "give the path of one dump file"));
         }
         if metadata.is_file() && metadata.len() > READ_WHOLE {
-            return Ok(Source(Bytes::Mapped(MappedFile::map(file).map_err(failed)?)));
+            return Source::map(file);
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
-        Ok(Source(Bytes::Owned(bytes)))
+        Ok(Source::of(Bytes::Owned(bytes)))
+    }
+
+    /// A file that is open already, mapped whole.
+    pub(crate) fn map(file: File) -> Result<Source> {
+        let mapped = MappedFile::map(file);
+        Ok(Source::of(Bytes::Mapped(mapped.map_err(|e| Error::io("cannot read the file", e))?)))
     }
 
     /// Opens a file for positioned reads only: nothing is mapped, and no more
@@ -74,7 +90,7 @@ impl Source {
             return Source::open(path);
         }
         let file = PositionedFile::open(file, metadata.len()).map_err(failed)?;
-        Ok(Source(Bytes::Positioned(file)))
+        Ok(Source::of(Bytes::Positioned(file)))
     }
 
     /// Reads everything from a pipe or another reader.
@@ -86,32 +102,79 @@ impl Source {
         reader
             .read_to_end(&mut bytes)
             .map_err(|error| Error::io("cannot read the input", error))?;
-        Ok(Source(Bytes::Owned(bytes)))
+        Ok(Source::of(Bytes::Owned(bytes)))
     }
 
     /// A dump that is already in memory.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Source {
-        Source(Bytes::Owned(bytes.into()))
+        Source::of(Bytes::Owned(bytes.into()))
+    }
+
+    /// The first bytes of a dump of `len` bytes: all that its streams need,
+    /// for an analysis at [`Depth::Streams`](crate::limits::Depth::Streams).
+    /// What lies behind them counts as there and not read, never as cut off.
+    pub fn prefix(bytes: impl Into<Vec<u8>>, len: u64) -> Source {
+        Source::from_bytes(bytes).claiming(len)
+    }
+
+    fn of(bytes: Bytes) -> Source {
+        let mut source =
+            Source { bytes, len: 0, wanted: AtomicU64::new(0), name: None, damage: None };
+        source.len = source.unpacked();
+        source
+    }
+
+    /// As the prefix of a dump of `len` bytes; never shorter than its bytes.
+    fn claiming(mut self, len: u64) -> Source {
+        self.len = len.max(self.unpacked());
+        self
+    }
+
+    /// With the name that reports show instead of the path it was opened by.
+    pub fn named(mut self, name: impl Into<OsString>) -> Source {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Another name than the path it was opened by: the path of a dump within
+    /// an archive.
+    pub fn name(&self) -> Option<&OsStr> {
+        self.name.as_deref()
+    }
+
+    /// What was wrong with the archive that the bytes come from.
+    pub(crate) fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     /// The size of the file in bytes.
     pub fn len(&self) -> u64 {
-        match &self.0 {
+        self.len
+    }
+
+    /// Whether the file has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether all bytes of the file can be read: not so for a prefix.
+    pub fn is_whole(&self) -> bool {
+        self.unpacked() == self.len
+    }
+
+    /// How many bytes from the start can be read.
+    pub fn unpacked(&self) -> u64 {
+        match &self.bytes {
             Bytes::Owned(bytes) => length(bytes),
             Bytes::Mapped(file) => length(file.bytes()),
             Bytes::Positioned(file) => file.len(),
         }
     }
 
-    /// Whether the file has no bytes.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Why bytes that the file had when it was opened could not be read:
     /// everything that was made of it since is then worth nothing.
     pub fn failure(&self) -> Option<Error> {
-        let Bytes::Positioned(file) = &self.0 else { return None };
+        let Bytes::Positioned(file) = &self.bytes else { return None };
         let error = file.failure()?;
         let same = io::Error::new(error.kind(), error.to_string());
         Some(Error::io("cannot read the file", same))
@@ -121,10 +184,23 @@ impl Source {
     /// of them. What is asked for may be read from the file whole: a size that
     /// a dump claims is clipped by the caller to what it can use.
     pub fn slice(&self, offset: u64, size: u64) -> Option<&[u8]> {
-        match &self.0 {
+        let bytes = match &self.bytes {
             Bytes::Owned(bytes) => part(bytes, offset, size),
             Bytes::Mapped(file) => part(file.bytes(), offset, size),
             Bytes::Positioned(file) => file.slice(offset, size),
+        };
+        if bytes.is_none() {
+            self.want(offset, size);
+        }
+        bytes
+    }
+
+    /// Notes that bytes are missing which the whole file has.
+    #[cold]
+    fn want(&self, offset: u64, size: u64) {
+        let end = offset.saturating_add(size);
+        if end <= self.len {
+            self.wanted.fetch_max(end, Ordering::Relaxed);
         }
     }
 
@@ -140,22 +216,52 @@ impl Source {
     }
 
     /// Copies bytes at `offset` into `buffer`: how many is in the answer,
-    /// less than asked at the end of the file.
+    /// less than asked at the end of the file, or of the prefix.
     ///
     /// # Errors
     /// The operating system cannot read the file.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        match &self.0 {
+        match &self.bytes {
             Bytes::Mapped(file) if self.len() > COPY_FROM_MAP => file.read_at(offset, buffer),
             Bytes::Positioned(file) => file.read_at(offset, buffer),
             _ => {
-                let wanted = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
-                let bytes = self.slice_clipped(offset, wanted);
+                let size = self.unpacked().saturating_sub(offset);
+                let size = size.min(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
+                let bytes = self.slice(offset, size).unwrap_or(&[]);
                 if let Some(target) = buffer.get_mut(..bytes.len()) {
                     target.copy_from_slice(bytes);
                 }
                 Ok(bytes.len())
             }
+        }
+    }
+}
+
+/// What the reading of archives needs, and nothing else.
+#[cfg(feature = "archives")]
+impl Source {
+    /// As the start of a dump that may go on for ever.
+    pub(crate) fn endless(self) -> Source {
+        self.claiming(u64::MAX)
+    }
+
+    /// As the start of a dump of `len` bytes, and with what was wrong where
+    /// they come from; that becomes an issue.
+    pub(crate) fn unpacked_from(self, len: u64, damage: Option<String>) -> Source {
+        Source { damage, ..self.claiming(len) }
+    }
+
+    /// How far [`slice`](Self::slice) was asked for bytes that the file has
+    /// and this prefix of it does not; 0 when it never was.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// The bytes of a dump in memory, to be added to; none of a file.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self.bytes {
+            Bytes::Owned(bytes) => bytes,
+            Bytes::Mapped(_) | Bytes::Positioned(_) => Vec::new(),
         }
     }
 }

@@ -27,6 +27,9 @@ const KEPT: u64 = 256 << 20;
 /// Up to this size contents of memory are copied from what is kept, too.
 const CONTENTS_FROM_CHUNKS: u64 = 1 << 20;
 
+/// Bytes of the file, once they are read.
+type Chunk = OnceLock<Box<[u8]>>;
+
 /// An open file and what was read of it.
 #[derive(Debug)]
 pub(super) struct PositionedFile {
@@ -34,7 +37,7 @@ pub(super) struct PositionedFile {
     len: u64,
     head: Vec<u8>,
     chunk: u64,
-    chunks: OnceLock<Box<[OnceLock<Box<[u8]>>]>>,
+    chunks: OnceLock<Box<[Chunk]>>,
     long: OnceLock<Box<Long>>,
     kept: AtomicU64,
     failure: OnceLock<io::Error>,

@@ -1,13 +1,15 @@
 //! NT heaps in memory: `_HEAP`, segments, blocks, uncommitted ranges, large blocks, in the layout of
 //! Windows 10 17763 and later. Complete enough to be walked: every list is a ring, every size adds up.
 //!
-//! Also a heap of XP, [`old_heap`]. Containers of the low-fragmentation heap and segment heaps are put into a
+//! Also a heap of XP, [`old_heap`], and one of Wine, [`wine_heap`]. Containers of the low-fragmentation heap and segment heaps are put into a
 //! [`Layout`](super::windows::Layout). Not here: the layouts between XP and 17763.
 
 mod encode;
 mod old;
+mod wine;
 
 pub use old::old_heap;
+pub use wine::wine_heap;
 
 use super::Memory;
 

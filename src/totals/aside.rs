@@ -5,6 +5,7 @@
 use super::records::kind_of;
 use super::{KINDS, Totals};
 use crate::classify::sweep_kinds;
+use crate::dump::PointerWidth;
 use crate::evidence::{Claim, Confidence, RegionKind, Use};
 use crate::explained::is_without_memory;
 use crate::map::{RegionMap, State};
@@ -13,6 +14,15 @@ use crate::map::{RegionMap, State};
 /// collectors set aside 256 MiB and more to place things in; stacks, heap
 /// segments and views are smaller.
 pub const GIANT: u64 = 256 << 20;
+
+/// From how many bytes on an allocation may have something to set aside: in
+/// 32 bits every byte counts, and a rebuilt map knows of no reservation.
+pub(super) fn giant(map: &RegionMap<'_>) -> u64 {
+    match map.width {
+        PointerWidth::Bits64 if map.knows_free() => GIANT,
+        _ => u64::MAX,
+    }
+}
 
 /// Giant reservations of one use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,30 +44,47 @@ pub struct SetAside {
 pub(super) struct Aside {
     rows: Vec<SetAside>,
     kinds: [u64; KINDS],
-    /// The largest allocation of each kind without what is set aside of it.
+    /// The largest giant allocation of each kind without what is set aside of
+    /// it.
     largest: [u64; KINDS],
 }
 
 impl Aside {
-    /// One more sweep over a map of 64 bits that has an allocation of this
-    /// size: maps without one have nothing to set aside.
-    pub(super) fn of(map: &RegionMap<'_>, claims: &[Claim]) -> Aside {
+    /// One more sweep, which stops only at the allocations at the bases
+    /// `giants`, in address order.
+    pub(super) fn of(map: &RegionMap<'_>, claims: &[Claim], mut giants: &[u64]) -> Aside {
         let mut aside = Aside::default();
+        let mut is_giant = |base: Option<u64>| {
+            let found = giants.first().is_some_and(|first| Some(*first) == base);
+            giants = if found { &giants[1..] } else { giants };
+            found
+        };
         let mut run = Run::default();
         let mut pieces = sweep_kinds(map, claims);
         loop {
             pieces.plain_records(|record| {
                 let base = (!record.is_free()).then_some(record.allocation_base);
-                if run.base != base {
-                    aside.end(&mut run, claims);
+                if run.base != base || base.is_none() {
+                    if run.base.is_some() {
+                        aside.end(&mut run, claims);
+                    }
+                    if !is_giant(base) {
+                        return;
+                    }
                     run.base = base;
                 }
                 run.add(kind_of(record), record.size, !record.is_committed(), None);
             });
             let Some(piece) = pieces.next() else { break };
-            if run.base != piece.region.allocation_base {
-                aside.end(&mut run, claims);
-                run.base = piece.region.allocation_base;
+            let base = piece.region.allocation_base;
+            if run.base != base || base.is_none() {
+                if run.base.is_some() {
+                    aside.end(&mut run, claims);
+                }
+                if !is_giant(base) {
+                    continue;
+                }
+                run.base = base;
             }
             let without = is_without_memory(&piece, map.source, claims);
             let reserved = piece.region.state == State::Reserve || without;
@@ -92,12 +119,12 @@ impl Aside {
             let Some(row) = totals.kinds[place].as_mut() else { continue };
             row.set_aside = self.kinds[place];
             if !matches!(kind, RegionKind::Free | RegionKind::Unusable) {
-                row.largest_kept = row.largest_kept.map(|_| self.largest[place]);
+                row.largest_kept = row.largest_kept.map(|kept| kept.max(self.largest[place]));
             }
         }
         totals.total.set_aside = self.kinds.iter().sum();
-        let largest = self.largest.into_iter().max();
-        totals.total.largest_kept = totals.total.largest_kept.and(largest);
+        let largest = self.largest.into_iter().max().unwrap_or(0);
+        totals.total.largest_kept = totals.total.largest_kept.map(|kept| kept.max(largest));
         totals.set_aside = self.rows;
     }
 }

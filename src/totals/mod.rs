@@ -172,7 +172,9 @@ impl Totals {
             let Some(piece) = pieces.next() else { break };
             fold.add(&piece);
         }
-        let aside = fold.has_giant(map).then(|| Aside::of(map, claims));
+        fold.end_allocation();
+        let giants = std::mem::take(&mut fold.giants);
+        let aside = (!giants.is_empty()).then(|| Aside::of(map, claims, &giants));
         fold.finish(aside)
     }
 
@@ -192,7 +194,9 @@ struct Sums {
     captured: u64,
     blocks: u64,
     allocations: u64,
+    /// The largest allocation that is not giant, and the largest that is.
     largest: u64,
+    giant: u64,
     /// Of the pieces that claims touch.
     shares: Shares,
 }
@@ -250,6 +254,9 @@ struct Fold<'m> {
     allocation: Mix,
     allocation_base: Option<u64>,
     plain: records::Plain,
+    /// From how many bytes on an allocation is giant, and the bases of those.
+    giant: u64,
+    giants: Vec<u64>,
     free: Free,
     free_block: Option<AddressRange>,
     raw_block: u64,
@@ -273,6 +280,8 @@ impl<'m> Fold<'m> {
             allocation: Mix::NONE,
             allocation_base: None,
             plain: records::Plain::default(),
+            giant: aside::giant(map),
+            giants: Vec::new(),
             free: Free::default(),
             free_block: None,
             raw_block: 0,
@@ -420,19 +429,12 @@ impl<'m> Fold<'m> {
         let Some((kind, bytes)) = self.allocation.take() else { return };
         let sums = &mut self.kinds[kind];
         sums.allocations += 1;
-        sums.largest = sums.largest.max(bytes);
-    }
-
-    /// Whether an allocation is large enough for what is set aside.
-    fn has_giant(&mut self, map: &RegionMap<'_>) -> bool {
-        self.end_allocation();
-        let largest = RegionKind::ALL.into_iter().zip(&self.kinds).map(|(kind, sums)| match kind {
-            RegionKind::Free | RegionKind::Unusable => 0,
-            _ => sums.largest,
-        });
-        map.width == PointerWidth::Bits64
-            && map.knows_free()
-            && largest.max().is_some_and(|largest| largest >= aside::GIANT)
+        if bytes < self.giant {
+            sums.largest = sums.largest.max(bytes);
+        } else {
+            sums.giant = sums.giant.max(bytes);
+            self.giants.extend(self.allocation_base);
+        }
     }
 
     fn finish(mut self, aside: Option<Aside>) -> Totals {
@@ -495,6 +497,7 @@ impl Sums {
             blocks: self.blocks + other.blocks,
             allocations: self.allocations + other.allocations,
             largest: self.largest.max(other.largest),
+            giant: self.giant.max(other.giant),
             shares: self.shares.plus(other.shares),
         }
     }
@@ -515,7 +518,7 @@ fn row(sums: &Sums, source: MapSource, kind: Option<RegionKind>) -> Row {
         captured: sums.captured,
         blocks: sums.blocks,
         allocations: known.then_some(sums.allocations),
-        largest: known.then_some(sums.largest),
+        largest: known.then_some(sums.largest.max(sums.giant)),
         shares: known.then_some(sums.shares),
         set_aside: 0,
         largest_kept: known.then_some(sums.largest),

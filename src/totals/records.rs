@@ -60,10 +60,10 @@ pub(super) fn kind_of(record: &RawRegion) -> usize {
 }
 
 fn class(record: &RawRegion) -> usize {
-    usize::from(record.is_image()) * IMAGE
-        | usize::from(record.is_mapped()) * MAPPED
-        | usize::from(record.is_committed()) * COMMITTED
-        | usize::from(Protection(record.protect).is_writable()) * WRITABLE
+    (usize::from(record.is_image()) * IMAGE)
+        | (usize::from(record.is_mapped()) * MAPPED)
+        | (usize::from(record.is_committed()) * COMMITTED)
+        | (usize::from(Protection(record.protect).is_writable()) * WRITABLE)
 }
 
 impl Fold<'_> {
@@ -98,8 +98,9 @@ impl Fold<'_> {
     fn add_to_allocation(&mut self, base: u64, kind: usize, size: u64) {
         let begins = self.allocation_base != Some(base);
         let open = self.allocation.only.unwrap_or(kind);
-        if self.allocation.mixed.is_some() || (open != kind && !begins) {
-            return self.add_to_mixed_allocation(base, kind, size);
+        let odd = self.allocation.mixed.is_some() || (open != kind && !begins);
+        if odd || self.allocation.bytes >= self.giant {
+            return self.add_to_odd_allocation(base, kind, size);
         }
         let ended = if begins { self.allocation.bytes } else { 0 };
         let sums = &mut self.kinds[open];
@@ -110,8 +111,9 @@ impl Fold<'_> {
         self.allocation_base = Some(base);
     }
 
+    /// The same for an allocation of several kinds, and after a giant one.
     #[cold]
-    fn add_to_mixed_allocation(&mut self, base: u64, kind: usize, size: u64) {
+    fn add_to_odd_allocation(&mut self, base: u64, kind: usize, size: u64) {
         if self.allocation_base != Some(base) {
             self.end_allocation();
             self.allocation_base = Some(base);

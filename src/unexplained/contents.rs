@@ -217,8 +217,8 @@ fn where_to(analysis: &Analysis<'_>, word: u64, block: AddressRange) -> Leads {
     if block.contains(word) {
         return Leads::Itself;
     }
-    let images = analysis.evidence.images.iter().zip(0_u32..);
-    if let Some((_, row)) = images.filter(|(image, _)| image.range.contains(word)).next() {
+    let mut images = analysis.evidence.images.iter().zip(0_u32..);
+    if let Some((_, row)) = images.find(|(image, _)| image.range.contains(word)) {
         return Leads::Image(row);
     }
     let region = analysis.map.find(word);

@@ -102,9 +102,14 @@ pub fn describe(analysis: &Analysis<'_>, request: Request) -> Unexplained {
     if reads && !families.is_empty() {
         let most = if request.pointers { usize::MAX } else { BLOCKS };
         let blocks = families::blocks(analysis, &families, most);
-        for (at, family) in families.iter_mut().enumerate() {
-            let own = blocks.iter().filter(|block| block.family == at).take(BLOCKS);
-            let own: Vec<AddressRange> = own.map(|block| block.range).collect();
+        let mut own = vec![Vec::new(); families.len()];
+        for block in &blocks {
+            let own: &mut Vec<AddressRange> = &mut own[block.family];
+            if own.len() < BLOCKS {
+                own.push(block.range);
+            }
+        }
+        for (family, own) in families.iter_mut().zip(own) {
             family.contents = contents::of(analysis, &own);
         }
         if request.pointers {

@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const program = process.env.DUMPMAP_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug", "dumpmap");
+export const program = process.env.DUMPMAP_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug", "dumpmap");
 const folder = mkdtempSync(join(tmpdir(), "dumpmap-pages-"));
 
 const FLAGS = [

@@ -79,7 +79,7 @@ fn filled(regions: &[Region]) -> Vec<Region> {
             out.push(Region::free(at, region.base - at));
         }
         at = region.base + region.size;
-        out.push(region.clone());
+        out.push(*region);
     }
     out.push(Region::free(at, 0x1000_0000 - at));
     out

@@ -28,7 +28,7 @@ fn space(random: &mut Random, keep: Option<&[Region]>) -> Vec<Region> {
     while at < 0x10 + PAGES {
         let kept = keep.into_iter().flatten().find(|of| of.base == at * PAGE);
         if let Some(region) = kept.filter(|_| random.below(4) > 0) {
-            regions.push(region.clone());
+            regions.push(*region);
             at += region.size / PAGE;
             continue;
         }

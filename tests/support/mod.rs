@@ -3,6 +3,8 @@
 //! Each test file is a program of its own and uses a part of this.
 #![allow(dead_code, reason = "each test program uses another part of this module")]
 
+pub(crate) mod heaps;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};

@@ -20,7 +20,7 @@ pub(super) enum Target {
     Growing { format: Format, file: File, path: PathBuf, at: PathBuf, headed: bool },
     /// A folder of Parquet files.
     #[cfg(feature = "parquet")]
-    Parts(super::parts::Parts),
+    Parts(Box<super::parts::Parts>),
 }
 
 /// Opens the target, and tells which rows an earlier run left there.
@@ -96,7 +96,7 @@ fn parts(args: &Scan, options: &Options) -> Result<(Target, Held), Failure> {
     let goes_on = args.resume.then_some(&mut held);
     let parts = super::parts::Parts::open(folder, &args.nested(), goes_on)
         .map_err(|error| at_path(folder, format!("cannot write to the folder: {error}")))?;
-    Ok((Target::Parts(parts), held))
+    Ok((Target::Parts(Box::new(parts)), held))
 }
 
 /// A device or a pipe cannot be replaced.

@@ -66,6 +66,43 @@ pub(super) fn entries(context: &mut Context<'_, '_>, head: u64, width: PointerWi
     walk.entries
 }
 
+/// How many entries a list has, without keeping them: for long lists.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) entries: u64,
+    /// Whether the walk came back to the head.
+    pub(super) closed: bool,
+    /// What contradicts itself; the walk ends there.
+    pub(super) problem: Option<Problem>,
+}
+
+/// Counts the entries forwards, `most` at most. Where every entry's link back
+/// leads to the one before, no entry can come twice.
+pub(super) fn count(
+    context: &mut Context<'_, '_>,
+    head: u64,
+    width: PointerWidth,
+    most: u64,
+) -> Count {
+    let mut count = Count { entries: 0, closed: false, problem: None };
+    let Some((mut entry, _)) = context.links_at(head, width) else { return count };
+    let mut before = head;
+    while entry != head {
+        if count.entries >= most {
+            return count;
+        }
+        let Some((next, back)) = context.links_at(entry, width) else { return count };
+        if back != before {
+            count.problem = Some(Problem::Disagree(entry));
+            return count;
+        }
+        count.entries = count.entries.saturating_add(1);
+        (before, entry) = (entry, next);
+    }
+    count.closed = true;
+    count
+}
+
 struct Walk<'w, 'a, 's> {
     context: &'w mut Context<'a, 's>,
     head: u64,

@@ -77,6 +77,8 @@ pub struct Heap {
     pub size: Option<u64>,
     /// Committed bytes; `None` when those of some part are not known.
     pub committed: Option<u64>,
+    /// How its addresses are committed by its own counters.
+    pub counted: Option<Spread>,
     /// Segments and other parts.
     pub parts: Vec<HeapPart>,
     /// Whether every part was found.
@@ -85,6 +87,16 @@ pub struct Heap {
     pub problems: Vec<String>,
     /// How it is known.
     pub confidence: Confidence,
+}
+
+/// How much of a heap's addresses is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// Committed bytes.
+    pub committed: u64,
+    /// Reserved bytes without uncommitted ranges that are larger than any
+    /// block: a new segment's rest is no fragmentation.
+    pub addresses: u64,
 }
 
 /// A part of a heap.
@@ -118,6 +130,7 @@ impl Heap {
             front_end: None,
             size: None,
             committed: None,
+            counted: None,
             parts: Vec::new(),
             complete: false,
             problems: Vec::new(),

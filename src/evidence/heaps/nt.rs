@@ -43,6 +43,7 @@ pub(super) fn read(context: &mut Context<'_, '_>, handle: Handle) -> Heap {
         heap.problem("heap header, layout unknown behind its lists");
         return heap;
     };
+    heap.counted = counters.spread();
     let front_end = add_front_end(context, &mut heap, layout);
     let all = u64::from(counters.segments) == segments.count;
     if !all {

@@ -1,6 +1,7 @@
 //! Offsets of `_HEAP` and `_HEAP_SEGMENT`, Vista and later, and which of them
 //! a heap agrees with. ARM64 is as x64.
 
+use super::Spread;
 use super::context::{Context, PAGE, at, pointer_size};
 use super::recognise::{NT_HEAP, signature_offset};
 use crate::dump::PointerWidth::{self, Bits32, Bits64};
@@ -209,7 +210,21 @@ pub(super) fn segment_layout(width: PointerWidth) -> SegmentLayout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counters {
     pub(super) reserved: u64,
+    pub(super) committed: u64,
+    /// Bytes of uncommitted ranges that are larger than any block:
+    /// TotalMemoryLargeUCR.
+    pub(super) large_uncommitted: u64,
     pub(super) segments: u32,
+}
+
+impl Counters {
+    /// Committed bytes and addresses as `!heap -s` has them: "virtual bytes
+    /// (correction for large UCR)".
+    pub(super) fn spread(self) -> Option<Spread> {
+        let addresses = self.reserved.checked_sub(self.large_uncommitted)?;
+        let committed = self.committed;
+        (committed <= addresses).then_some(Spread { committed, addresses })
+    }
 }
 
 /// The first layout that has 0xEEFFEEFF where the heap has it. The lists are
@@ -254,13 +269,20 @@ fn counters(
     let pointer = pointer_size(layout.width);
     let reserved = context.pointer(heap, layout.counters, layout.width)?;
     let committed = context.pointer(heap, at(layout.counters, pointer), layout.width)?;
+    let large = at(layout.counters, pointer.saturating_mul(2));
+    let large_uncommitted = context.pointer(heap, large, layout.width)?;
     let segments = context.word(heap, at(layout.counters, pointer.saturating_mul(4)))?;
     let front_end = context.pointer(heap, layout.front_end, layout.width)?;
     let front_end_type = context.memory.u8(at(heap, layout.front_end_type))?;
     let pages = reserved.is_multiple_of(PAGE) && committed.is_multiple_of(PAGE);
     let sizes = reserved >= own && committed > 0 && committed <= reserved && segments > 0;
     let front = front_end_type <= 2 && (front_end == 0) == (front_end_type == 0);
-    (pages && sizes && front).then_some(Counters { reserved, segments })
+    (pages && sizes && front).then_some(Counters {
+        reserved,
+        committed,
+        large_uncommitted,
+        segments,
+    })
 }
 
 /// Whether `address` begins an NT segment, and of which heap.

@@ -154,7 +154,8 @@ fn number(name: &str, value: u64) -> String {
     }
 }
 
-fn capital(text: &str) -> String {
+/// With a capital letter first.
+pub(super) fn capital(text: &str) -> String {
     let mut rest = text.chars();
     rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }

@@ -1,19 +1,25 @@
-//! One page of HTML, complete in itself: no network, no other file. The first
-//! screen is plain HTML and SVG; script adds the strip and the tabs, from data
+//! Pages of HTML, each complete in itself: no network, no other file. Of one
+//! dump, the first screen is plain HTML and SVG; script adds the strip and the tabs, from data
 //! that the page carries compressed.
 //!
 //! Text of a dump gets into the page through [`sanitize::html`] or, in the
-//! data, through [`data::document`]; script sets it as text, never as markup.
+//! data, through `data.rs`; script sets it as text, never as markup.
 
 mod assets;
 mod columns;
 mod data;
+mod diff;
 mod findings;
+mod folder;
 mod head;
 mod picture;
+mod plain;
 mod sums;
 
 use std::io::{self, Write};
+
+pub use diff::{ROWS as DIFF_ROWS, diff};
+pub use folder::{Linked, folder};
 
 use super::sanitize;
 use crate::report::{Names, PageReport};
@@ -39,7 +45,7 @@ pub fn page(report: &PageReport<'_>, names: &Names<'_>, out: &mut dyn Write) -> 
     body.push_str(assets::STAGE);
     body.push_str("</main>\n");
     head::footer(summary, &mut body);
-    assets::document(&title, &body, |out| data::write(report, names, out), out)
+    assets::explorer(&title, &body, |out| data::write(report, names, out), out)
 }
 
 /// `text`, harmless in HTML.

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::esc;
 use super::picture::{ink, swatch};
+use super::{esc, plain};
 use crate::evidence::RegionKind;
 use crate::render::number::{count, grouped, size};
 use crate::render::paint::letter;
@@ -78,7 +78,7 @@ const COLUMNS: [&str; 8] =
 /// VMMap's table without what a dump cannot have.
 pub(super) fn table(report: &SummaryReport<'_>, out: &mut String) {
     out.push_str(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Memory by type\">\n\
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of memory by type\">\n\
          <table class=\"types\" id=\"types\">\n<thead><tr>",
     );
     for title in COLUMNS {
@@ -116,10 +116,10 @@ pub(super) fn table(report: &SummaryReport<'_>, out: &mut String) {
         let _ = writeln!(out, "<p class=\"fine\">Private memory: {}.</p>", esc(&line));
     }
     if let Some(free) = &report.summary.free {
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<p class=\"fine\">Free: <data value=\"{}\">{}</data> in {}, the largest \
-             <data value=\"{}\">{}</data> at <code>{}</code>{}.</p>\n",
+             <data value=\"{}\">{}</data> at <code>{}</code>{}.</p>",
             free.size,
             size(free.size),
             count(free.blocks, "block"),
@@ -136,26 +136,7 @@ pub(super) fn table(report: &SummaryReport<'_>, out: &mut String) {
 /// Giant reservations, which the table above leaves out.
 fn set_aside(report: &SummaryReport<'_>, out: &mut String) {
     let Some(table) = set_aside_table(report) else { return };
-    out.push_str(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Reservations set aside\">\n\
-         <table class=\"types aside\">\n<thead><tr>",
-    );
-    for column in &table.columns {
-        let _ = write!(out, "<th scope=\"col\">{}</th>", esc(column.title));
-    }
-    out.push_str("</tr></thead>\n<tbody>\n");
-    for row in &table.rows {
-        out.push_str("<tr>");
-        for (at, cell) in row.iter().enumerate() {
-            let text = esc(&cell.text);
-            let _ = match at {
-                0 => write!(out, "<th scope=\"row\">{text}</th>"),
-                _ => write!(out, "<td>{text}</td>"),
-            };
-        }
-        out.push_str("</tr>\n");
-    }
-    out.push_str("</tbody>\n</table>\n</div>\n");
+    plain::table(&table, "Reservations set aside", out);
 }
 
 fn row(row: &RowView, source: &str, out: &mut String) {

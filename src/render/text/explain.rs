@@ -4,7 +4,7 @@ use super::labelled;
 use super::tables::short;
 use crate::render::number::{grouped, size};
 use crate::render::paint::{ALARM, BOLD, DIM, Paint};
-use crate::report::{AddressView, BlockView, ClaimView, ExplainReport, InStack, Neighbour};
+use crate::report::{AddressView, BlockView, ClaimView, ExplainReport, InHeap, InStack, Neighbour};
 
 /// All addresses, a blank line between two.
 pub fn explain(report: &ExplainReport<'_>, paint: Paint) -> String {
@@ -90,23 +90,7 @@ fn place(view: &AddressView<'_>, lines: &mut Lines) {
         lines.say("stack", &stack_line(stack));
     }
     if let Some(heap) = &view.heap {
-        let kind = heap.heap_type.unwrap_or("unknown");
-        let part = match (heap.part, heap.offset) {
-            (Some(part), Some(offset)) => format!(", {part} +{offset:#x}"),
-            _ => String::new(),
-        };
-        lines.say("heap", &format!("{}, {kind} heap{part}", short(heap.address)));
-        if let Some(inside) = &heap.block {
-            lines.say(
-                "block",
-                &format!("{}, {} bytes in", block_line(&inside.block), inside.offset),
-            );
-            for (label, block) in [("previous", &inside.previous), ("next", &inside.next)] {
-                if let Some(block) = block {
-                    lines.say(label, &block_line(block));
-                }
-            }
-        }
+        heap_lines(heap, lines);
     }
     if let Some(managed) = &view.managed {
         let place = format!("{}, heap {}", managed.generation, managed.heap);
@@ -130,12 +114,65 @@ fn place(view: &AddressView<'_>, lines: &mut Lines) {
     }
 }
 
+fn heap_lines(heap: &InHeap, lines: &mut Lines) {
+    let kind = heap.heap_type.unwrap_or("unknown");
+    let part = match (heap.part, heap.part_base, heap.offset) {
+        (Some(part), Some(base), Some(offset)) => format!(", {part} {}+{offset:#x}", short(base)),
+        _ => String::new(),
+    };
+    lines.say("heap", &format!("{}, {kind} heap{part}", short(heap.address)));
+    let Some(inside) = &heap.block else { return };
+    let offset = match inside.offset {
+        below @ ..0 => format!("{} bytes before what it holds", -below),
+        offset => format!("{offset} bytes in"),
+    };
+    lines.say("block", &format!("{}, {offset}", block_line(&inside.block)));
+    if let Some(crt) = &inside.crt {
+        let line = crt.line.map(|line| format!(", line {line}")).unwrap_or_default();
+        let gaps = match crt.intact {
+            Some(true) => ", gaps intact",
+            Some(false) => ", a gap is overwritten",
+            None => "",
+        };
+        let (at, size) = (short(crt.address), grouped(crt.size));
+        let request = grouped(crt.request);
+        let usage = crt.usage;
+        lines.say(
+            "debug crt",
+            &format!("{at}, {size} bytes asked for, {usage} block, request {request}{line}{gaps}"),
+        );
+    }
+    if let Some(page) = &inside.page_heap {
+        let state = if page.busy { "busy" } else { "free" };
+        let fence = match page.fence_intact {
+            Some(true) => ", fence intact",
+            Some(false) => ", fence overwritten",
+            None => "",
+        };
+        let trace = page
+            .stack_trace
+            .map(|at| format!(", stack trace at {}", short(at)))
+            .unwrap_or_default();
+        let (at, size, mode) = (short(page.address), grouped(page.size), page.mode);
+        lines.say(
+            "page heap",
+            &format!("{mode}: {at}, {state}, {size} bytes asked for{fence}{trace}"),
+        );
+    }
+    for (label, block) in [("previous", &inside.previous), ("next", &inside.next)] {
+        if let Some(block) = block {
+            lines.say(label, &block_line(block));
+        }
+    }
+}
+
 fn block_line(block: &BlockView) -> String {
     let asked = block.user_size.filter(|_| block.state == "busy");
     let asked = asked.map(|size| format!(", {} asked for", grouped(size))).unwrap_or_default();
     let place = match (block.container, block.index) {
         (Some(container), Some(index)) => {
-            format!("{} block {index} of container {}", block.place, short(container))
+            let bucket = format!("{} bucket of {}", block.place, grouped(block.size));
+            format!("{bucket}, block {index} of container {}", short(container))
         }
         (Some(container), None) => format!("{} of container {}", block.place, short(container)),
         (None, _) => block.place.to_owned(),

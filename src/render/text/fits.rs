@@ -3,7 +3,7 @@
 use super::labelled;
 use super::tables::short;
 use crate::render::number::{count, grouped, size};
-use crate::render::paint::{BOLD, Paint};
+use crate::render::paint::{BOLD, DIM, Paint};
 use crate::render::table::{Table, numbers, words};
 use crate::render::{WIDTH, sanitize};
 use crate::report::{FencesView, FitsReport, FitsView};
@@ -23,8 +23,8 @@ pub fn fits(report: &FitsReport<'_>, paint: Paint) -> String {
     if fences.top.is_empty() {
         return out;
     }
-    let what = "fences: what lies between two free blocks, by the allocation that would fit \
-                without it";
+    let what = "fences: single allocations between two free blocks, by what would fit without \
+                them";
     out.push('\n');
     out.push_str(&labelled("", what, paint, BOLD));
     out.push_str(&fence_table(fences).text(paint, WIDTH));
@@ -32,6 +32,8 @@ pub fn fits(report: &FitsReport<'_>, paint: Paint) -> String {
     out.push_str(&format!("\n{}\n", paint.paint(BOLD, "fences by owner")));
     out.push_str(&owner_table(fences).text(paint, WIDTH));
     out.push_str(&more(fences.owner_count, fences.owners.len()));
+    out.push('\n');
+    out.push_str(&labelled("assumed: ", &answer.assumptions.join("; "), paint, DIM));
     out
 }
 
@@ -91,11 +93,21 @@ fn without(answer: &FitsView) -> Option<String> {
     }
     let fences = &answer.fences;
     let Some(smallest) = &fences.smallest else {
-        return Some("it would not fit without any single fence either".into());
+        let single = "it would not fit without any single allocation either";
+        return Some(match &fences.smallest_run {
+            Some(run) => format!(
+                "{single}; it would without the {} in the {} at {}, mostly {}",
+                count(run.allocations, "allocation"),
+                human(run.size),
+                short(run.base),
+                sanitize::terminal(&run.owner)
+            ),
+            None => single.into(),
+        });
     };
     Some(format!(
         "it would without one of {}; the smallest is {} at {}, {}",
-        count(fences.enough, "fence"),
+        count(fences.enough, "allocation"),
         human(smallest.size),
         short(smallest.base),
         sanitize::terminal(&smallest.owner)
@@ -107,7 +119,6 @@ pub(crate) fn fence_table(fences: &FencesView) -> Table {
     let mut table = Table::new([
         words("Base"),
         numbers("Size"),
-        numbers("Allocs"),
         numbers("Below"),
         numbers("Above"),
         numbers("Joined"),
@@ -117,7 +128,6 @@ pub(crate) fn fence_table(fences: &FencesView) -> Table {
         let row = [
             short(fence.base),
             size(fence.size),
-            grouped(fence.allocations),
             size(fence.free_before),
             size(fence.free_after),
             size(fence.joined),

@@ -5,8 +5,10 @@ use super::tables::{self, ImageRows, short};
 use crate::render::WIDTH;
 use crate::render::number::{count, grouped, size};
 use crate::render::paint::{BOLD, DIM, Paint};
-use crate::render::table::{Table, numbers};
-use crate::report::{BucketView, HeapView, HeapsReport, ImagesReport, StacksReport};
+use crate::render::table::{Cell, Table, numbers};
+use crate::report::{
+    BucketView, HeapView, HeapsReport, ImagesReport, SizeView, SizesView, StacksReport,
+};
 
 /// The stacks and their sum.
 pub fn stacks(report: &StacksReport<'_>, paint: Paint) -> String {
@@ -108,10 +110,10 @@ fn one_heap(heap: &HeapView, paint: Paint, out: &mut String) {
         let mut line = format!("{} in {}", size(free), count(blocks, "block"));
         line.push_str(&format!(", the largest {}", size(heap.largest_free.unwrap_or(0))));
         if let Some(percent) = heap.external_fragmentation {
-            line.push_str(&format!("; {percent:.1}% fragmented"));
+            line.push_str(&format!("; external fragmentation {percent:.1}%"));
         }
         if let Some(percent) = heap.virtual_fragmentation {
-            line.push_str(&format!("; {percent:.1}% of the addresses not committed"));
+            line.push_str(&format!("; virtual {percent:.1}%"));
         }
         out.push_str(&labelled("  free: ", &line, paint, DIM));
     }
@@ -140,30 +142,82 @@ fn one_heap(heap: &HeapView, paint: Paint, out: &mut String) {
         out.push_str(&labelled("  not read: ", &format!("{place}{}", unread.why), paint, DIM));
     }
     if let Some(sizes) = &heap.sizes {
-        let mut table = Table::new(["  Asked for", "Blocks", "Bytes"].map(numbers));
-        for of in &sizes.top {
-            table.rows.push([of.size, of.count, of.bytes].map(|of| grouped(of).into()).into());
-        }
+        block_sizes(heap, sizes, paint, out);
+    }
+}
+
+/// `!heap -stat`: the sizes with most bytes; then all sizes by powers of two,
+/// and the buckets of the low-fragmentation heap.
+fn block_sizes(heap: &HeapView, sizes: &SizesView, paint: Paint, out: &mut String) {
+    let all: u64 = sizes.histogram.iter().map(|of| of.bytes).sum();
+    let row = |of: &SizeView| -> Vec<Cell> {
+        let numbers = [of.size, of.count, of.bytes].map(|of| grouped(of).into());
+        numbers.into_iter().chain([percent_of(of.bytes, all).into()]).collect()
+    };
+    let mut table = Table::new(["  Asked for", "Blocks", "Bytes", "Share"].map(numbers));
+    table.rows = sizes.top.iter().map(row).collect();
+    if !table.rows.is_empty() {
+        out.push('\n');
         out.push_str(&table.text(paint, WIDTH));
-        let line = format!("{} in all", count(sizes.distinct, "size"));
-        out.push_str(&labelled("  ", &line, paint, DIM));
+        let rest = sizes.distinct.saturating_sub(sizes.top.len() as u64);
+        let left_out = match sizes.left_out {
+            0 => String::new(),
+            blocks => format!("; {} of further sizes not counted", count(blocks, "block")),
+        };
+        if rest > 0 || sizes.left_out > 0 {
+            let line = format!("and {}{left_out}", count(rest, "more size"));
+            out.push_str(&labelled("  ", &line, paint, DIM));
+        }
+        let mut table = Table::new(["      Up to", "Blocks", "Bytes", "Share"].map(numbers));
+        table.rows = sizes.histogram.iter().map(row).collect();
+        out.push('\n');
+        out.push_str(&table.text(paint, WIDTH));
+    }
+    if !heap.buckets.is_empty() {
+        let titles = ["     Bucket", "Containers", "Blocks", "Busy", "Free", "In use"];
+        let mut table = Table::new(titles.map(numbers));
+        for bucket in &heap.buckets {
+            let BucketView { block_size, containers, blocks, busy } = *bucket;
+            let free = blocks.saturating_sub(busy);
+            let mut row: Vec<Cell> =
+                [block_size, containers, blocks, busy, free].map(|of| grouped(of).into()).into();
+            row.push(percent_of(busy, blocks).into());
+            table.rows.push(row);
+        }
+        out.push('\n');
+        out.push_str(&table.text(paint, WIDTH));
+    }
+}
+
+fn percent_of(part: u64, whole: u64) -> String {
+    match whole {
+        0 => "-".into(),
+        whole => format!("{:.1}%", part as f64 * 100.0 / whole as f64),
     }
 }
 
 fn managed(report: &HeapsReport<'_>, paint: Paint, out: &mut String) {
     for runtime in &report.managed {
-        let words = [
-            runtime.version.clone(),
-            runtime.server.map(|server| if server { "server" } else { "workstation" }.into()),
-            runtime.layout.map(str::to_owned),
-            runtime.committed.map(|bytes| format!("{} committed", size(bytes))),
-        ];
-        let words: Vec<String> = words.into_iter().flatten().collect();
         if !out.is_empty() {
             out.push('\n');
         }
-        let line = format!("{} {}", runtime.runtime, words.join(", "));
-        out.push_str(&format!("{}\n", paint.paint(BOLD, line.trim_end())));
+        // The version is that of a file, which is not always .NET's own.
+        let file = runtime.path.rsplit(['\\', '/']).next().filter(|name| !name.is_empty());
+        let version = runtime.version.as_deref();
+        let file = file.map(|file| [Some(file), version].into_iter().flatten().collect());
+        let file = file.map_or_else(String::new, |of: Vec<&str>| format!(", {}", of.join(" ")));
+        out.push_str(&labelled(runtime.runtime, &file, paint, BOLD));
+        let objects: u64 = runtime.generations.iter().map(|of| of.objects).sum();
+        let words = [
+            runtime.server.map(|server| if server { "server" } else { "workstation" }.into()),
+            runtime.layout.map(str::to_owned),
+            runtime.committed.map(|bytes| format!("{} committed", size(bytes))),
+            (objects > 0).then(|| format!("{} of objects", size(objects))),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        if !words.is_empty() {
+            out.push_str(&labelled("  collector: ", &words.join(", "), paint, DIM));
+        }
         for problem in runtime.problems.iter().take(PROBLEMS) {
             out.push_str(&labelled("  problem: ", problem, paint, DIM));
         }

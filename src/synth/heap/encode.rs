@@ -299,6 +299,10 @@ fn write_heap(
     let in_large: u64 = large.iter().map(|block| block.size).sum();
     image.ptr(counters, reserved);
     image.ptr(counters + at(0x04, 0x08), committed);
+    // TotalMemoryLargeUCR: uncommitted ranges that are larger than any block.
+    let uncommitted = segments.iter().map(|segment| segment.reserve - segment.commit);
+    let large: u64 = uncommitted.filter(|size| *size >= MAX_GRANULES * sizes.granule).sum();
+    image.ptr(counters + at(0x08, 0x10), large);
     image.ptr(counters + at(0x0c, 0x18), in_large);
     image.u32(counters + at(0x10, 0x20), segments.len() as u32);
     image.u32(counters + at(0x14, 0x24), segments.len() as u32);

@@ -27,14 +27,14 @@ pub enum PageRange {
     Pages(u32),
 }
 
-/// A segment heap with one segment of 1 MiB, in the layout of Windows 10 18362 to 19045, x64.
+/// A segment heap of segments of 1 MiB, in the layout of Windows 10 18362 to 19045, x64.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentHeap {
     /// HeapKey of `RtlpHpHeapGlobals`.
     pub heap_key: u64,
     /// LfhKey of it.
     pub lfh_key: u32,
-    /// Ranges and how many pages each has.
+    /// Ranges of a segment and how many pages each has; all segments are alike.
     pub ranges: Vec<(u8, PageRange)>,
 }
 
@@ -98,12 +98,17 @@ impl Layout {
         header + first as u64
     }
 
-    /// Writes a segment heap: its header at `heap`, its segment at `segment`, which is at a multiple of 1 MiB
-    /// and has that size; and makes it the process heap. Gives the address of each range.
-    pub fn add_segment_heap(&mut self, heap: u64, segment: u64, plan: &SegmentHeap) -> Vec<u64> {
-        const MAGIC: u64 = 0xa2e6_4ead_a2e6_4ead;
+    /// Writes a segment heap: its header at `heap`, its segments, each of which is at a multiple of 1 MiB, has
+    /// that size and the ranges of the plan; and makes it the process heap. Gives the address of each range.
+    pub fn add_segment_heap(
+        &mut self,
+        heap: u64,
+        segments: &[u64],
+        plan: &SegmentHeap,
+    ) -> Vec<u64> {
+        let pages = 0x10 + 0x100 * segments.len() as u64;
         let mut canvas = Canvas::new(0x800, 8);
-        canvas.u32(0x10, 0xddee_ddee).u64(0x80, 0x110).u64(0x88, 0x110);
+        canvas.u32(0x10, 0xddee_ddee).u64(0x80, pages).u64(0x88, pages);
         for (context, mask, shift, first) in
             [(0x100, !0xf_ffff_u64, 12, 2), (0x1c0, !0xff_ffff, 16, 1)]
         {
@@ -111,10 +116,32 @@ impl Layout {
             canvas.u64(context, mask).u8(context + 8, shift).u8(context + 10, first);
             canvas.ptr(context + 0x38, heap).links(context + 0x48, list, list);
         }
-        canvas.links(0x148, segment, segment);
+        let head = heap + 0x148;
+        let neighbour = |index: usize| segments.get(index).copied().unwrap_or(head);
+        let last = segments.last().copied().unwrap_or(head);
+        canvas.links(0x148, neighbour(0), last);
         self.write(heap, canvas.bytes);
+        let mut addresses = Vec::new();
+        for (index, segment) in segments.iter().enumerate() {
+            let previous = index.checked_sub(1).map_or(head, neighbour);
+            let links = (neighbour(index + 1), previous);
+            addresses.extend(self.add_page_segment(heap, *segment, links, plan));
+        }
+        self.set_process_heap(heap);
+        addresses
+    }
+
+    /// `_HEAP_PAGE_SEGMENT` and its ranges.
+    fn add_page_segment(
+        &mut self,
+        heap: u64,
+        segment: u64,
+        (next, previous): (u64, u64),
+        plan: &SegmentHeap,
+    ) -> Vec<u64> {
+        const MAGIC: u64 = 0xa2e6_4ead_a2e6_4ead;
         let mut header = Canvas::new(0x2000, 8);
-        header.links(0, heap + 0x148, heap + 0x148);
+        header.links(0, next, previous);
         header.u64(0x10, segment ^ (heap + 0x100) ^ plan.heap_key ^ MAGIC);
         let mut index = 2_usize;
         let mut addresses = Vec::new();
@@ -144,7 +171,6 @@ impl Layout {
             header.u8(index * 0x20 + 0x18, 1).u8(index * 0x20 + 0x1f, (0x100 - index) as u8);
         }
         self.write(segment, header.bytes);
-        self.set_process_heap(heap);
         addresses
     }
 

@@ -95,6 +95,56 @@ impl Encoding {
     }
 }
 
+/// Where a header may be, as a first look has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Candidate {
+    /// A header of the block there could be one.
+    At(u64),
+    /// No block before this one has a header that could be one.
+    NoneBefore(u64),
+}
+
+impl Encoding {
+    /// The first block from `start` on, in its page, whose checksum holds and
+    /// whose size is not 0. The header at `start` is captured.
+    pub(super) fn candidate(&self, context: &mut Context<'_, '_>, start: u64) -> Candidate {
+        let Header::Encoded(key) = self.header else { return Candidate::At(start) };
+        let key = u64::from_le_bytes(key);
+        let bytes = context.memory.rest(header_of(start, self.width));
+        let skipped = match self.width {
+            PointerWidth::Bits32 => {
+                let headers = bytes.as_chunks::<8>().0;
+                headers.iter().take_while(|header| !is_sound(**header, key)).count()
+            }
+            PointerWidth::Bits64 => {
+                let headers = bytes.as_chunks::<16>().0;
+                let first = |granule: &&[u8; 16]| granule.first_chunk::<8>().copied();
+                let unsound = |granule: &&[u8; 16]| {
+                    first(granule).is_some_and(|header| !is_sound(header, key))
+                };
+                headers.iter().take_while(unsound).count()
+            }
+        };
+        let size = self.granule();
+        let whole = bytes.len().checked_div(usize::try_from(size).unwrap_or(16)).unwrap_or(0);
+        let skipped_bytes = u64::try_from(skipped).unwrap_or(0).saturating_mul(size);
+        let place = start.saturating_add(skipped_bytes);
+        // The last header of a page may have its granule end in the next.
+        match skipped == whole && skipped > 0 {
+            true => Candidate::NoneBefore(place),
+            false => Candidate::At(place),
+        }
+    }
+}
+
+/// Checksum and size of an encoded header.
+#[inline]
+fn is_sound(stored: [u8; 8], key: u64) -> bool {
+    let word = u64::from_le_bytes(stored) ^ key;
+    let sum = word ^ (word >> 8) ^ (word >> 16) ^ (word >> 24);
+    sum & 0xff == 0 && word & 0xffff != 0
+}
+
 pub(super) fn granule(width: PointerWidth) -> u64 {
     pointer_size(width).saturating_mul(2)
 }

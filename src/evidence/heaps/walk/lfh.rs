@@ -11,6 +11,7 @@ use super::outcome::Reason;
 use super::user_blocks::{self, UserBlocks};
 use super::{Walker, entry};
 use crate::addr::AddressRange;
+use crate::dump::Dump;
 
 /// A container in a heap.
 pub(super) struct Container {
@@ -31,7 +32,16 @@ pub(super) fn container(
     let width = nt.encoding.width;
     let bitmap = nt.low_fragmentation? == LowFragmentation::Bitmap;
     let header = entry.start().checked_add(nt.encoding.granule())?;
-    let blocks = user_blocks::at_header(&mut walker.context, header, width, bitmap)?;
+    let blocks = user_blocks::at_header(&mut walker.context, header, width, bitmap);
+    let Some(blocks) = blocks else {
+        let differ = user_blocks::contradiction(&mut walker.context, header, width);
+        if let Some((bits, blocks)) = differ.filter(|_| bitmap) {
+            walker.sink.corrupt(entry.start(), Reason::LowFragmentation, || {
+                format!("the bitmap is of {bits} blocks, the subsegment has {blocks}")
+            });
+        }
+        return None;
+    };
     let made = place(walker, blocks, entry.start(), Some(nt.front_end))?;
     let size = made.blocks.blocks.checked_mul(made.stride)?;
     let inside = AddressRange::new(made.first, size).is_some_and(|all| entry.covers(all));
@@ -118,39 +128,59 @@ pub(super) fn without_entries(walker: &mut Walker<'_, '_, '_>, range: AddressRan
     let layout = nt_layout::choose(&mut walker.context, heap.address, heap.width);
     let front_end = layout
         .and_then(|(layout, _)| walker.context.pointer(heap.address, layout.front_end, heap.width));
-    let mut hits = Vec::new();
-    let limit = walker.scope.dump.limits.links;
-    let _ = user_blocks::signatures(walker.scope.dump, range, &mut |hit| {
-        hits.push(hit);
-        if hits.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
+    let mut rest = Some(range);
     let mut free_from = range.start();
-    for hit in hits {
-        let Some(blocks) = user_blocks::at_signature(&mut walker.context, hit, Some(heap.width))
-        else {
-            continue;
-        };
-        let granule = entry::granule(heap.width);
-        let Some(start) = blocks.header.checked_sub(granule) else { continue };
-        let Some(container) = place(walker, blocks, start, front_end) else { continue };
-        let blocks = container.blocks.blocks.saturating_mul(container.stride);
-        let end = container.first.saturating_add(blocks);
-        let Some(whole) = AddressRange::between(start, end) else { continue };
-        if start < free_from || !range.covers(whole) {
-            continue;
+    while let Some(next) = rest {
+        let hits = some_hits(walker.scope.dump, next);
+        for hit in &hits {
+            free_from = at_hit(walker, range, front_end, *hit, free_from).unwrap_or(free_from);
+            if walker.sink.stopped {
+                return;
+            }
         }
-        free_from = end;
-        walker.sink.block(Block {
-            start,
-            size: whole.size(),
-            address: container.blocks.header,
-            user_size: None,
-            state: State::Internal(Internal::Container),
-            place: Place::Segment(range.start()),
-        });
-        give(walker, &container, granule);
-        if walker.sink.stopped {
-            return;
-        }
+        let more = hits.last().filter(|_| hits.len() >= HITS);
+        rest = more.and_then(|last| AddressRange::between(last.saturating_add(4), range.end()));
     }
+}
+
+/// Signatures kept at a time: a long list of them never is.
+const HITS: usize = 1_024;
+
+/// The first signatures in a range.
+fn some_hits(dump: &Dump<'_>, range: AddressRange) -> Vec<u64> {
+    let mut hits = Vec::new();
+    let _ = user_blocks::signatures(dump, range, &mut |hit| {
+        hits.push(hit);
+        if hits.len() < HITS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    hits
+}
+
+/// Gives the container whose signature is at `hit`, unless it begins before
+/// `free_from` or reaches out of `range`; and where it ends.
+fn at_hit(
+    walker: &mut Walker<'_, '_, '_>,
+    range: AddressRange,
+    front_end: Option<u64>,
+    hit: u64,
+    free_from: u64,
+) -> Option<u64> {
+    let width = walker.heap.width;
+    let blocks = user_blocks::at_signature(&mut walker.context, hit, Some(width))?;
+    let granule = entry::granule(width);
+    let start = blocks.header.checked_sub(granule).filter(|start| *start >= free_from)?;
+    let container = place(walker, blocks, start, front_end)?;
+    let size = container.blocks.blocks.saturating_mul(container.stride);
+    let end = container.first.saturating_add(size);
+    let whole = AddressRange::between(start, end).filter(|whole| range.covers(*whole))?;
+    walker.sink.block(Block {
+        start,
+        size: whole.size(),
+        address: container.blocks.header,
+        user_size: None,
+        state: State::Internal(Internal::Container),
+        place: Place::Segment(range.start()),
+    });
+    give(walker, &container, granule);
+    Some(end)
 }

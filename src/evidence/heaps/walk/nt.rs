@@ -5,7 +5,7 @@ use super::super::context::{PAGE, at, pointer_size};
 use super::super::list::{self, Entries, Problem};
 use super::super::nt_layout::{self, Counters, LowFragmentation, NtLayout, segment_layout};
 use super::block::{Block, Internal, Place, State};
-use super::entry::{self, Encoding, Entry};
+use super::entry::{self, Candidate, Encoding, Entry};
 use super::outcome::{MissingWhy, Reason};
 use super::uncommitted::{self, Hole};
 use super::{Walker, lfh};
@@ -247,11 +247,15 @@ fn resume(
         if at >= limit {
             break;
         }
-        if begins_chain(walker, nt, at, limit) {
-            found = at;
-            break;
-        }
-        at = at.saturating_add(granule);
+        at = match nt.encoding.candidate(&mut walker.context, at) {
+            Candidate::At(at) if at >= limit => break,
+            Candidate::At(at) if begins_chain(walker, nt, at, limit) => {
+                found = at;
+                break;
+            }
+            Candidate::At(at) => at.saturating_add(granule),
+            Candidate::NoneBefore(next) => next,
+        };
     }
     if let Some(range) = AddressRange::between(lost, found) {
         match why {
@@ -390,9 +394,10 @@ fn compare(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, layout: &NtLayout, count
     if !walker.sink.so_far().complete {
         return;
     }
-    let free = walker.sink.so_far().entries.free;
+    let entries = walker.sink.so_far().entries;
+    let free = entries.free;
     let Some(total) = walker.context.pointer(heap, layout.total_free, width) else { return };
-    let found = walker.sink.free_in_entries.checked_div(nt.encoding.granule()).unwrap_or(0);
+    let found = entries.free_bytes.checked_div(nt.encoding.granule()).unwrap_or(0);
     if total != found {
         let words = || format!("TotalFreeSize is {total:#x} granules, {found:#x} were found");
         match total.abs_diff(found) {
@@ -400,13 +405,25 @@ fn compare(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, layout: &NtLayout, count
             _ => walker.sink.corrupt(heap, Reason::FreeTotal, words),
         }
     }
-    let list = list::entries(&mut walker.context, at(heap, layout.free_lists), width);
-    walker.list_problem(&list);
-    let listed = u64::try_from(list.read.len()).unwrap_or(u64::MAX);
-    if list.closed && listed != free {
-        let words = || format!("{listed} blocks in the list of free blocks, {free} were found");
+    /// More entries than free blocks than this are not counted to the end.
+    const MORE: u64 = 0x1_0000;
+    let head = at(heap, layout.free_lists);
+    let list = list::count(&mut walker.context, head, width, free.saturating_add(MORE));
+    if let Some(problem @ (Problem::Disagree(entry) | Problem::TurnsBack(entry))) = list.problem {
+        walker.sink.corrupt(entry, Reason::Links, || problem.to_string());
+        return;
+    }
+    let too_many = list.entries > free;
+    if (list.closed || too_many) && list.entries != free {
+        let listed = list.entries;
+        let words = || match list.closed {
+            true => format!("{listed} blocks in the list of free blocks, {free} were found"),
+            false => {
+                format!("more than {free} blocks in the list of free blocks, which were found")
+            }
+        };
         match listed.abs_diff(free) {
-            1..=4 => walker.sink.torn(heap, Reason::FreeList, words),
+            1..=4 if list.closed => walker.sink.torn(heap, Reason::FreeList, words),
             _ => walker.sink.corrupt(heap, Reason::FreeList, words),
         }
     }

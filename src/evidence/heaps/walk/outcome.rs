@@ -47,14 +47,21 @@ impl Walk {
     pub const LISTED: usize = 1_000;
 
     /// External fragmentation as `!heap -s` has it: 1 − largest free / all
-    /// free, in hundredths of a percent. `None` without free bytes.
+    /// free, in hundredths of a percent, of what is in the lists of free
+    /// blocks: those of the low-fragmentation heap are not. A segment heap's
+    /// chunks and blocks all count. `None` without free bytes.
     pub fn external_fragmentation(&self) -> Option<u64> {
-        hundredths_missing(self.largest_free, self.free_bytes)
+        let Entries { free_bytes, largest_free, .. } = self.entries;
+        match free_bytes {
+            0 => hundredths_missing(self.largest_free, self.free_bytes),
+            listed => hundredths_missing(largest_free, listed),
+        }
     }
 }
 
 /// Fragmentation of a heap's addresses as `!heap -s` has it: 1 − commit /
-/// virtual, in hundredths of a percent.
+/// virtual, in hundredths of a percent. Virtual bytes are the reserved ones
+/// without the large uncommitted ranges ([`Spread`](super::super::Spread)).
 pub fn virtual_fragmentation(committed: u64, reserved: u64) -> Option<u64> {
     hundredths_missing(committed, reserved)
 }
@@ -73,6 +80,10 @@ pub struct Entries {
     pub busy: u64,
     /// Free ones.
     pub free: u64,
+    /// Bytes of the free ones in segments; a segment heap has no such.
+    pub free_bytes: u64,
+    /// Bytes of the largest free one.
+    pub largest_free: u64,
     /// Containers of the low-fragmentation heap, which are busy too.
     pub containers: u64,
 }

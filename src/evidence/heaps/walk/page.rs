@@ -7,7 +7,7 @@ use super::entry::granule;
 use super::outcome::{MissingWhy, Reason};
 use super::{Scope, Walker};
 use crate::addr::AddressRange;
-use crate::dump::PointerWidth;
+use crate::dump::{Dump, PointerWidth};
 use crate::map::{MemoryType, Protection, Region, State as RegionState};
 
 /// `_DPH_BLOCK_INFORMATION`, right before what the program has.
@@ -25,6 +25,10 @@ pub struct PageHeapBlock {
     pub heap: u64,
     /// Where its stack trace is, in the trace database; `None` without one.
     pub stack_trace: Option<u64>,
+    /// Whether the bytes from its end to that of the page are as page heap
+    /// filled them; `None` of a freed or light block, and when they are not
+    /// captured.
+    pub fence_intact: Option<bool>,
 }
 
 /// StartStamp and EndStamp.
@@ -66,7 +70,15 @@ pub fn page_heap_block(scope: &Scope<'_, '_>, block: &Block) -> Option<PageHeapB
     let mut context = Context::new(scope.dump, scope.map);
     let light = read(&mut context, block.address, width);
     let size = layout(width).size;
-    light.ok().or_else(|| read(&mut context, block.address.wrapping_sub(size), width).ok())
+    let before =
+        |context: &mut Context<'_, '_>| read(context, block.address.wrapping_sub(size), width).ok();
+    let mut found = light.ok().or_else(|| before(&mut context))?;
+    if let Some(range) = block.range().filter(|_| found.full && found.busy) {
+        let end = found.address.checked_add(found.size);
+        let overrun = end.and_then(|end| overrun(scope.dump, range, end));
+        found.fence_intact = overrun.map(|place| place.is_none());
+    }
+    Some(found)
 }
 
 /// The information at an address, or whether only its first stamp is there.
@@ -87,7 +99,9 @@ fn read(
     let size = context.pointer(info, layout.requested, width).ok_or(None)?;
     let trace = context.pointer(info, layout.stack_trace, width).ok_or(None)?;
     let stack_trace = (trace != 0).then_some(trace);
-    Ok(PageHeapBlock { address: at(info, layout.size), size, full, busy, heap, stack_trace })
+    let address = at(info, layout.size);
+    let fence_intact = None;
+    Ok(PageHeapBlock { address, size, full, busy, heap, stack_trace, fence_intact })
 }
 
 /// Every block of a full page heap that shows itself: pages that can be
@@ -162,7 +176,10 @@ fn block_in(walker: &mut Walker<'_, '_, '_>, region: &Region) {
             state: if found.busy { State::Busy } else { State::Free },
             place: Place::PageHeap,
         });
-        check_suffix(walker, region.range, found.address.saturating_add(found.size));
+        // A freed block is filled over.
+        if found.busy {
+            check_suffix(walker, region.range, found.address.saturating_add(found.size));
+        }
         return;
     }
 }
@@ -173,14 +190,25 @@ fn is_root(walker: &Walker<'_, '_, '_>, address: u64) -> bool {
     address == heap || address == heap.saturating_add(PAGE)
 }
 
-/// Bytes between what the program has and the end of the page are 0xD0.
+/// Reports what is written behind the end of a block.
 fn check_suffix(walker: &mut Walker<'_, '_, '_>, range: AddressRange, end: u64) {
-    const FILL: u8 = 0xd0;
-    let rest = range.end().saturating_sub(end).min(PAGE);
-    let bytes = walker.scope.dump.captured.bytes_at(end, usize::try_from(rest).unwrap_or(0));
-    if let Some((place, _)) = (0_u64..).zip(&bytes).find(|(_, byte)| **byte != FILL) {
-        walker.sink.corrupt(end.saturating_add(place), Reason::Stamp, || {
-            format!("written {place} bytes behind the block's end")
+    if let Some(Some(place)) = overrun(walker.scope.dump, range, end) {
+        walker.sink.corrupt(place, Reason::Stamp, || {
+            format!("written {} bytes behind the block's end", place.saturating_sub(end))
         });
+    }
+}
+
+/// Bytes between what the program has and the end of the page are 0xD0: the
+/// first that is not. `None` when they are not captured.
+fn overrun(dump: &Dump<'_>, range: AddressRange, end: u64) -> Option<Option<u64>> {
+    const FILL: u8 = 0xd0;
+    let rest = range.end().checked_sub(end)?.min(PAGE);
+    let size = usize::try_from(rest).ok()?;
+    let bytes = dump.captured.bytes_at(end, size);
+    let written = (0_u64..).zip(&bytes).find(|(_, byte)| **byte != FILL);
+    match written {
+        Some((place, _)) => Some(Some(end.saturating_add(place))),
+        None => (bytes.len() == size).then_some(None),
     }
 }

@@ -209,5 +209,6 @@ pub(super) fn blocks(walker: &mut Walker<'_, '_, '_>, subsegment: Subsegment, ke
 fn bitmap(context: &mut Context<'_, '_>, subsegment: &Subsegment) -> Option<Vec<u8>> {
     let start = at(subsegment.range.start(), subsegment.bitmap());
     let size = subsegment.blocks.saturating_mul(2).div_ceil(8);
-    (0..size).map(|place| context.memory.u8(at(start, place))).collect()
+    let mut bits = vec![0; usize::try_from(size).ok()?];
+    context.memory.fill(start, &mut bits).then_some(bits)
 }

@@ -17,8 +17,6 @@ pub(super) struct Sink<'v> {
     buckets: BTreeMap<u64, Bucket>,
     /// The visitor has seen enough.
     pub(super) stopped: bool,
-    /// Bytes of the back end's free entries.
-    pub(super) free_in_entries: u64,
     scrubbed: bool,
 }
 
@@ -35,7 +33,6 @@ impl<'v> Sink<'v> {
             walk: Walk { complete: true, ..Walk::default() },
             buckets: BTreeMap::new(),
             stopped: false,
-            free_in_entries: 0,
             scrubbed: dump.header.flags & FILTERED != 0,
         }
     }
@@ -65,8 +62,12 @@ impl<'v> Sink<'v> {
             }
             _ if block.place == Place::Large => {}
             State::Free => {
-                add(&mut walk.entries.free, 1);
-                add(&mut self.free_in_entries, block.size);
+                let entries = &mut walk.entries;
+                add(&mut entries.free, 1);
+                if matches!(block.place, Place::Segment(_)) {
+                    add(&mut entries.free_bytes, block.size);
+                    entries.largest_free = entries.largest_free.max(block.size);
+                }
             }
             State::Busy | State::Internal(_) => add(&mut walk.entries.busy, 1),
         }

@@ -155,7 +155,8 @@ pub(super) fn signatures(
     range: AddressRange,
     visit: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    const WINDOW: usize = 0x1_0000;
+    const WINDOW: usize = 0x1000;
+    let mut window = [0_u8; WINDOW];
     let runs = dump.captured.ranges();
     let first = runs.partition_point(|run| run.range.last() < range.start());
     let inside = runs.get(first..).unwrap_or(&[]);
@@ -163,18 +164,35 @@ pub(super) fn signatures(
         let mut at = part.start().next_multiple_of(4);
         while at <= part.last() {
             let left = usize::try_from(part.end().saturating_sub(at)).unwrap_or(WINDOW);
-            let bytes = dump.captured.bytes_at(at, left.min(WINDOW));
-            let words = bytes.as_chunks::<4>().0;
-            for (place, word) in (0_u64..).zip(words) {
-                if u32::from_le_bytes(*word) == SIGNATURE {
-                    visit(at.saturating_add(place.saturating_mul(4)))?;
-                }
-            }
-            if bytes.len() < 4 {
+            let Some(bytes) = window.get_mut(..left.min(WINDOW)) else { break };
+            if dump.captured.read(at, bytes).is_err() {
                 break;
             }
+            in_window(at, bytes, visit)?;
             at = at.saturating_add(u64::try_from(WINDOW).unwrap_or(0));
         }
+    }
+    ControlFlow::Continue(())
+}
+
+/// The signature in bytes that begin at `start`. Most chunks have none: they
+/// are compared as a whole.
+fn in_window(
+    start: u64,
+    bytes: &[u8],
+    visit: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    const CHUNK: usize = 16;
+    let is_signature = |word: &[u8; 4]| u32::from_le_bytes(*word) == SIGNATURE;
+    let mut at = start;
+    for chunk in bytes.as_chunks::<4>().0.chunks(CHUNK) {
+        if chunk.iter().fold(false, |any, word| any | is_signature(word)) {
+            let found = (0_u64..).zip(chunk).filter(|(_, word)| is_signature(word));
+            for (place, _) in found {
+                visit(at.saturating_add(place.saturating_mul(4)))?;
+            }
+        }
+        at = at.saturating_add(64);
     }
     ControlFlow::Continue(())
 }
@@ -207,6 +225,23 @@ pub(super) fn at_header(
     read(context, layout, header)
 }
 
+/// Blocks by the bitmap and by the subsegment, where a container has both and
+/// they differ.
+pub(super) fn contradiction(
+    context: &mut Context<'_, '_>,
+    header: u64,
+    width: PointerWidth,
+) -> Option<(u64, u64)> {
+    let mut layouts = LAYOUTS.iter();
+    let layout = layouts.find(|layout| layout.width == width && layout.bitmap.is_some())?;
+    let [_, count, buffer, data] = layout.bitmap?;
+    (context.word(header, layout.signature)? == SIGNATURE).then_some(())?;
+    (context.pointer(header, buffer, width)? == at(header, data)).then_some(())?;
+    let by_bitmap = u64::from(context.word(header, count)?);
+    let by_subsegment = subsegment(context, layout, header)?.blocks;
+    (by_bitmap != by_subsegment).then_some((by_bitmap, by_subsegment))
+}
+
 fn read(context: &mut Context<'_, '_>, layout: &Layout, header: u64) -> Option<UserBlocks> {
     let subsegment = subsegment(context, layout, header);
     let mut found = UserBlocks {
@@ -235,10 +270,8 @@ fn read(context: &mut Context<'_, '_>, layout: &Layout, header: u64) -> Option<U
         return None;
     }
     let size = usize::try_from(blocks.div_ceil(8)).ok()?;
-    let mut bits = Vec::with_capacity(size);
-    for place in (0_u64..).take(size) {
-        bits.push(context.memory.u8(at(at(header, data), place))?);
-    }
+    let mut bits = vec![0; size];
+    context.memory.fill(at(header, data), &mut bits).then_some(())?;
     found.blocks = blocks;
     found.bits = bits;
     let busy = (0..blocks).filter(|index| found.bit(*index)).count();

@@ -7,7 +7,8 @@ const BUILD = {
 const panels = {};
 
 async function start() {
-  theme();
+  theme(() => model && strip.canvas && redraw(true));
+  byId("tools").append(el("button", { type: "button", onclick: showKeys }, "Keys"));
   if (typeof DecompressionStream === "undefined") {
     return trouble("This browser is too old for the strip and the tables (it cannot unpack their data). The numbers above are complete.");
   }
@@ -119,33 +120,6 @@ function upgrade() {
         },
       }, short(range.base))), ranges.length > shown.length && ` and ${group(ranges.length - shown.length)} more`));
   }
-}
-
-// ---- light and dark ---------------------------------------------------------
-
-function theme() {
-  const root = document.documentElement;
-  const kept = () => {
-    try {
-      return localStorage.getItem("dumpmap-theme");
-    } catch {
-      return null;
-    }
-  };
-  const button = el("button", { type: "button", id: "theme", onclick: () => set({ "": "dark", dark: "light", light: "" }[root.dataset.theme ?? ""]) });
-  const set = (word) => {
-    if (word) root.dataset.theme = word;
-    else delete root.dataset.theme;
-    button.textContent = { "": "Colours: as the system", dark: "Colours: dark", light: "Colours: light" }[word];
-    try {
-      localStorage.setItem("dumpmap-theme", word);
-    } catch {
-      // Not kept then.
-    }
-    if (model && strip.canvas) redraw(true);
-  };
-  set(["dark", "light"].includes(kept()) ? kept() : "");
-  byId("tools").append(button, el("button", { type: "button", onclick: showKeys }, "Keys"));
 }
 
 // ---- keys -------------------------------------------------------------------

@@ -1,0 +1,391 @@
+//! Members of a Windows cabinet, stored or packed with MSZIP.
+//!
+//! Read here and not by the crate `cab`: that one decodes a folder from its
+//! start for each of the up to 65,535 members in it, and ends the program when
+//! a member is said to begin behind its folder. It writes the cabinets of the
+//! tests.
+//!
+//! Source: \[MS-CAB\]. A folder is one stream of up to 65,535 blocks of 32 KiB;
+//! members are runs of it.
+
+use std::io::{self, BufReader, Read, SeekFrom};
+use std::ops::ControlFlow;
+
+use flate2::{Decompress, FlushDecompress};
+
+use super::Archive;
+use super::compressed::BUFFER;
+use super::dump::Size;
+use super::walk::{Place, Walk, damaged};
+use crate::dump::bytes::{u16_at, u32_at};
+use crate::error::{Error, Result};
+
+/// The most bytes of a block, and how far back MSZIP looks.
+const BLOCK: usize = 0x8000;
+const STORED: u16 = 0;
+const MSZIP: u16 = 1;
+/// Set when a name is UTF-8.
+const NAME_IS_UTF: u16 = 0x80;
+const HAS_PREVIOUS: u16 = 1;
+const HAS_NEXT: u16 = 2;
+const HAS_RESERVE: u16 = 4;
+/// Folder numbers from here on are parts of members in other cabinets.
+const CONTINUED: u16 = 0xfffd;
+
+struct Folder {
+    offset: u32,
+    blocks: u16,
+    method: u16,
+    files: Vec<FileEntry>,
+}
+
+struct FileEntry {
+    name: String,
+    start: u64,
+    size: u64,
+}
+
+pub(super) fn members(
+    input: &mut dyn Archive,
+    place: Place<'_>,
+    walk: &mut Walk<'_>,
+) -> Result<ControlFlow<()>> {
+    let end = input.seek(SeekFrom::End(0)).map_err(super::cannot_read)?;
+    input.seek(SeekFrom::Start(0)).map_err(super::cannot_read)?;
+    let mut input = BufReader::with_capacity(BUFFER, input);
+    let directory = directory(&mut input).map_err(|error| {
+        Error::archive(
+            format!("the directory of the cabinet cannot be read: {error}"),
+            "is the file whole? get it again",
+        )
+    })?;
+    for name in &directory.continued {
+        let error = Error::archive(
+            "a part of it is in another cabinet of the set",
+            "unpack the set with `expand` or cabextract and give the dump",
+        );
+        if walk.wants(place, name) && walk.fail(place, name, error).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    let whole = u64::from(directory.size) <= end;
+    for folder in &directory.folders {
+        let reserve = directory.block_reserve;
+        if members_of(folder, &mut input, reserve, whole, place, walk).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+fn members_of(
+    folder: &Folder,
+    input: &mut (impl Read + io::Seek),
+    reserve: u8,
+    whole: bool,
+    place: Place<'_>,
+    walk: &mut Walk<'_>,
+) -> ControlFlow<()> {
+    if !matches!(folder.method & 0xf, STORED | MSZIP) {
+        for file in &folder.files {
+            if walk.wants(place, &file.name) {
+                walk.fail(place, &file.name, unknown(folder.method))?;
+            }
+        }
+        return ControlFlow::Continue(());
+    }
+    if let Err(error) = input.seek(SeekFrom::Start(folder.offset.into())) {
+        return walk.fail(place, "", damaged(error));
+    }
+    let mut content = Content::new(input, folder, reserve);
+    let mut at = 0_u64;
+    for file in &folder.files {
+        if !walk.wants(place, &file.name) {
+            continue;
+        }
+        if file.start < at {
+            let error = damaged("it overlaps the member before it");
+            walk.fail(place, &file.name, error)?;
+            continue;
+        }
+        // The bytes before it have to be unpacked all the same.
+        at = match content.pass(file.start.saturating_sub(at), place) {
+            Ok(passed) => at.saturating_add(passed),
+            Err(error) => return walk.fail(place, &file.name, error),
+        };
+        if at < file.start {
+            walk.fail(place, &file.name, damaged("its folder ends before it"))?;
+            continue;
+        }
+        let size = if whole { Size::Stated(file.size) } else { Size::Unknown };
+        let mut bytes = Short { left: file.size, inner: &mut content };
+        let flow = walk.member(place, &file.name, size, &mut bytes);
+        at = at.saturating_add(file.size.saturating_sub(bytes.left));
+        flow?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// The bytes of one member, with an error where they end too early.
+struct Short<'c, R> {
+    left: u64,
+    inner: &'c mut Content<R>,
+}
+
+impl<R: Read> Read for Short<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = buffer.get_mut(..most).unwrap_or(&mut []);
+        let got = self.inner.read(buffer)?;
+        if got == 0 && !buffer.is_empty() {
+            return Err(invalid("its folder ends within it"));
+        }
+        self.left = self.left.saturating_sub(u64::try_from(got).unwrap_or(u64::MAX));
+        Ok(got)
+    }
+}
+
+// ---- blocks -----------------------------------------------------------------
+
+/// The unpacked bytes of a folder, block by block.
+struct Content<R> {
+    input: R,
+    mszip: bool,
+    blocks: u16,
+    reserve: u8,
+    inflate: Decompress,
+    packed: Vec<u8>,
+    /// The 32 KiB before the block, which MSZIP refers to.
+    before: Vec<u8>,
+    block: Vec<u8>,
+    at: usize,
+}
+
+impl<R: Read> Content<R> {
+    fn new(input: R, folder: &Folder, reserve: u8) -> Content<R> {
+        Content {
+            input,
+            mszip: folder.method & 0xf == MSZIP,
+            blocks: folder.blocks,
+            reserve,
+            inflate: Decompress::new(false),
+            packed: Vec::new(),
+            before: Vec::new(),
+            block: Vec::new(),
+            at: 0,
+        }
+    }
+
+    /// Unpacks bytes that nobody wants; says how many there were.
+    fn pass(&mut self, size: u64, place: Place<'_>) -> Result<u64> {
+        let mut passed = 0_u64;
+        while passed < size {
+            if self.at >= self.block.len() && !self.next().map_err(damaged)? {
+                break;
+            }
+            let there = self.block.len().saturating_sub(self.at);
+            let left = usize::try_from(size.saturating_sub(passed)).unwrap_or(usize::MAX);
+            let step = there.min(left);
+            self.at = self.at.saturating_add(step);
+            let step = u64::try_from(step).unwrap_or(u64::MAX);
+            place.spend(step)?;
+            passed = passed.saturating_add(step);
+        }
+        Ok(passed)
+    }
+
+    /// Unpacks the next block that has bytes; false when there is none.
+    fn next(&mut self) -> io::Result<bool> {
+        while self.at >= self.block.len() {
+            let Some(left) = self.blocks.checked_sub(1) else { return Ok(false) };
+            self.blocks = left;
+            self.at = 0;
+            self.before.extend_from_slice(&self.block);
+            self.before.drain(..self.before.len().saturating_sub(BLOCK));
+            self.block.clear();
+            self.read_block()?;
+        }
+        Ok(true)
+    }
+
+    fn read_block(&mut self) -> io::Result<()> {
+        let mut header = [0; 8];
+        self.input.read_exact(&mut header)?;
+        let stated = u32_at(&header, 0).unwrap_or(0);
+        let size = usize::from(u16_at(&header, 4).unwrap_or(0));
+        let unpacked = usize::from(u16_at(&header, 6).unwrap_or(0));
+        let mut reserve = vec![0; self.reserve.into()];
+        self.input.read_exact(&mut reserve)?;
+        self.packed.resize(size, 0);
+        self.input.read_exact(&mut self.packed)?;
+        if stated != 0 {
+            let sizes = u32_at(&header, 4).unwrap_or(0);
+            let sum = checksum(&reserve, checksum(&self.packed, 0)) ^ sizes;
+            if sum != stated {
+                return Err(invalid("the checksum of a block is wrong"));
+            }
+        }
+        if unpacked > BLOCK {
+            return Err(invalid("a block is larger than 32 KiB"));
+        }
+        if unpacked == 0 {
+            return Err(invalid("a block goes on in the next cabinet of the set"));
+        }
+        if self.mszip {
+            self.inflate(unpacked)?;
+        } else {
+            self.block.extend_from_slice(&self.packed);
+        }
+        if self.block.len() == unpacked {
+            Ok(())
+        } else {
+            Err(invalid("a block has another size than it states"))
+        }
+    }
+
+    fn inflate(&mut self, unpacked: usize) -> io::Result<()> {
+        let Some(packed) = self.packed.strip_prefix(b"CK") else {
+            return Err(invalid("a block is not MSZIP"));
+        };
+        self.inflate.reset(false);
+        if !self.before.is_empty() {
+            self.inflate.set_dictionary(&self.before).map_err(io::Error::from)?;
+        }
+        self.block.reserve(unpacked);
+        let finish = FlushDecompress::Finish;
+        self.inflate.decompress_vec(packed, &mut self.block, finish).map_err(io::Error::from)?;
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Content<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() || !self.next()? {
+            return Ok(0);
+        }
+        let there = self.block.get(self.at..).unwrap_or(&[]);
+        let size = there.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..size), there.get(..size)) {
+            to.copy_from_slice(from);
+        }
+        self.at = self.at.saturating_add(size);
+        Ok(size)
+    }
+}
+
+/// The words of `bytes` combined by XOR; the last ones of an odd number are
+/// taken in the other order.
+fn checksum(bytes: &[u8], seed: u32) -> u32 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let sum = words.iter().fold(seed, |sum, word| sum ^ u32::from_le_bytes(*word));
+    let rest = rest.iter().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte));
+    sum ^ rest
+}
+
+// ---- the directory ------------------------------------------------------------
+
+struct Directory {
+    /// Of the whole cabinet.
+    size: u32,
+    /// Bytes in each block's header that mean something to its maker.
+    block_reserve: u8,
+    folders: Vec<Folder>,
+    /// Names of members that begin or end in another cabinet.
+    continued: Vec<String>,
+}
+
+fn directory(input: &mut (impl Read + io::Seek)) -> io::Result<Directory> {
+    let mut header = [0; 36];
+    input.read_exact(&mut header)?;
+    let half = |at| u16_at(&header, at).unwrap_or(0);
+    let word = |at| u32_at(&header, at).unwrap_or(0);
+    let (size, files_at) = (word(8), word(16));
+    let (folder_count, file_count, flags) = (half(26), half(28), half(30));
+    let (mut folder_reserve, mut block_reserve) = (0, 0);
+    if flags & HAS_RESERVE != 0 {
+        let mut sizes = [0; 4];
+        input.read_exact(&mut sizes)?;
+        let [low, high, folder, block] = sizes;
+        (folder_reserve, block_reserve) = (usize::from(folder), block);
+        skip(input, u16::from_le_bytes([low, high]).into())?;
+    }
+    let neighbours = [HAS_PREVIOUS, HAS_NEXT].iter().filter(|flag| flags & **flag != 0).count();
+    for _ in 0..neighbours {
+        // The name of the cabinet and of its disk.
+        text(input)?;
+        text(input)?;
+    }
+    let mut folders = Vec::new();
+    for _ in 0..folder_count {
+        let mut entry = [0; 8];
+        input.read_exact(&mut entry)?;
+        skip(input, folder_reserve)?;
+        folders.push(Folder {
+            offset: u32_at(&entry, 0).unwrap_or(0),
+            blocks: u16_at(&entry, 4).unwrap_or(0),
+            method: u16_at(&entry, 6).unwrap_or(0),
+            files: Vec::new(),
+        });
+    }
+    input.seek(SeekFrom::Start(files_at.into()))?;
+    let mut continued = Vec::new();
+    for _ in 0..file_count {
+        let mut entry = [0; 16];
+        input.read_exact(&mut entry)?;
+        let name = text(input)?;
+        let name = match u16_at(&entry, 14).unwrap_or(0) & NAME_IS_UTF {
+            0 => name.iter().map(|byte| char::from(*byte)).collect(),
+            _ => String::from_utf8_lossy(&name).into_owned(),
+        };
+        let folder = u16_at(&entry, 8).unwrap_or(0);
+        if folder >= CONTINUED {
+            continued.push(name);
+            continue;
+        }
+        let folder = folders.get_mut(usize::from(folder));
+        let folder = folder.ok_or_else(|| invalid("a member is in a folder that is not there"))?;
+        folder.files.push(FileEntry {
+            name,
+            start: u32_at(&entry, 4).unwrap_or(0).into(),
+            size: u32_at(&entry, 0).unwrap_or(0).into(),
+        });
+    }
+    for folder in &mut folders {
+        folder.files.sort_by_key(|file| file.start);
+    }
+    Ok(Directory { size, block_reserve, folders, continued })
+}
+
+/// The bytes before a NUL: 255 at the most.
+fn text(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    loop {
+        let mut byte = [0];
+        input.read_exact(&mut byte)?;
+        match byte {
+            [0] => return Ok(text),
+            [byte] if text.len() < 255 => text.push(byte),
+            _ => return Err(invalid("a name is too long")),
+        }
+    }
+}
+
+fn skip(input: &mut impl Read, size: usize) -> io::Result<()> {
+    input.read_exact(&mut vec![0; size])
+}
+
+fn unknown(method: u16) -> Error {
+    let name = match method & 0xf {
+        2 => "Quantum",
+        3 => "LZX",
+        _ => "an unknown method",
+    };
+    Error::archive(
+        format!("packed with {name}, which is not read"),
+        "unpack it with `expand` or cabextract and give the dump",
+    )
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}

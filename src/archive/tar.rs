@@ -1,0 +1,129 @@
+//! Members of a tar archive, which has no directory: one header before each.
+
+use std::cell::Cell;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+
+use ::tar::{Archive as Tar, Entries};
+
+use super::Archive;
+use super::compressed::BUFFER;
+use super::dump::Size;
+use super::walk::{Place, Walk, damaged};
+use crate::error::Result;
+
+/// Headers, long names and attributes of one member. The crate keeps names of
+/// any length in memory.
+const HEADERS: u64 = 1 << 20;
+
+/// Of a file: members that are not wanted are passed over.
+pub(super) fn members_seeking(
+    input: &mut dyn Archive,
+    place: Place<'_>,
+    walk: &mut Walk<'_>,
+) -> ControlFlow<()> {
+    let end = input.seek(SeekFrom::End(0)).and_then(|end| {
+        input.seek(SeekFrom::Start(0))?;
+        Ok(end)
+    });
+    let left = Cell::new(HEADERS);
+    let mut tar = Tar::new(Bounded { input: BufReader::with_capacity(BUFFER, input), left: &left });
+    match (tar.entries_with_seek(), end) {
+        (Ok(entries), Ok(end)) => each(entries, &left, Rest::Passed { end }, place, walk),
+        (Err(error), _) | (_, Err(error)) => walk.fail(place, "", damaged(error)),
+    }
+}
+
+/// Of a stream.
+pub(super) fn members(
+    input: &mut dyn Read,
+    place: Place<'_>,
+    walk: &mut Walk<'_>,
+) -> ControlFlow<()> {
+    let left = Cell::new(HEADERS);
+    let mut tar = Tar::new(Bounded { input, left: &left });
+    match tar.entries() {
+        Ok(entries) => each(entries, &left, Rest::Read, place, walk),
+        Err(error) => walk.fail(place, "", damaged(error)),
+    }
+}
+
+/// What becomes of the bytes of a member that nobody wanted.
+#[derive(Clone, Copy)]
+enum Rest {
+    /// They are passed over, in a file that ends at `end`.
+    Passed { end: u64 },
+    /// They are read, and count as unpacked.
+    Read,
+}
+
+fn each<R: Read>(
+    entries: Entries<'_, R>,
+    left: &Cell<u64>,
+    rest: Rest,
+    place: Place<'_>,
+    walk: &mut Walk<'_>,
+) -> ControlFlow<()> {
+    for entry in entries {
+        let mut entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => return walk.fail(place, "", damaged(error)),
+        };
+        left.set(u64::MAX);
+        let kind = entry.header().entry_type();
+        if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            let ends = entry.raw_file_position().saturating_add(entry.size());
+            // The stored size of a sparse member is smaller than its own.
+            let cut = matches!(rest, Rest::Passed { end } if ends > end && !kind.is_gnu_sparse());
+            let size = if cut { Size::Unknown } else { Size::Stated(entry.size()) };
+            if walk.wants(place, &name) {
+                walk.member(place, &name, size, &mut entry)?;
+            }
+        }
+        if let Rest::Read = rest
+            && let Err(error) = drain(&mut entry, place)
+        {
+            return walk.fail(place, "", error);
+        }
+        left.set(HEADERS);
+    }
+    ControlFlow::Continue(())
+}
+
+fn drain(entry: &mut dyn Read, place: Place<'_>) -> Result<()> {
+    let mut chunk = vec![0; BUFFER];
+    loop {
+        match entry.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(got) => place.spend(u64::try_from(got).unwrap_or(u64::MAX))?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                place.spend(0)?;
+                return Err(damaged(error));
+            }
+        }
+    }
+}
+
+/// Reads no more than what is left.
+struct Bounded<'c, R> {
+    input: R,
+    left: &'c Cell<u64>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.input.read(buffer)?;
+        let left = self.left.get().checked_sub(u64::try_from(got).unwrap_or(u64::MAX));
+        let left = left.ok_or_else(|| io::Error::other("the header of a member is too long"))?;
+        self.left.set(left);
+        Ok(got)
+    }
+}
+
+impl<R: Seek> Seek for Bounded<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.input.seek(to)
+    }
+}
