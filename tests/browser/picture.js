@@ -5,7 +5,7 @@ import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { X86_FULL, close, open, pageOf, root } from "./pages.js";
 
-const page = await open(pageOf(X86_FULL), { viewport: { width: 1280, height: 1000 }, hash: "a=0x7bff0000" });
+const page = await open(pageOf(X86_FULL), { viewport: { width: 1280, height: 1012 }, hash: "a=0x7bff0000" });
 const path = join(root, "docs", "images", "report.png");
 mkdirSync(join(root, "docs", "images"), { recursive: true });
 await page.waitForTimeout(300);
