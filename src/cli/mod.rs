@@ -5,6 +5,7 @@
 mod check;
 mod completions;
 mod crash;
+mod deferred;
 mod diff;
 mod dump_files;
 mod explain;
@@ -29,6 +30,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use deferred::Deferred;
 
 /// VMMap for crash dumps: what took the address space of a process, and how
 /// that is known, from its minidump.
@@ -114,41 +117,41 @@ enum Depth {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// What took the address space: VMMap's table, free memory, findings
-    Summary(summary::Summary),
+    Summary(Deferred<summary::Summary>),
     /// Every piece, region or allocation, filtered and sorted
-    Regions(Box<regions::Regions>),
+    Regions(Deferred<Box<regions::Regions>>),
     /// What is at an address, who says so, and who says otherwise
-    Explain(explain::Explain),
+    Explain(Deferred<explain::Explain>),
     /// Why the process died: exception, address, thread, frames
-    Crash(crash::Crash),
+    Crash(Deferred<crash::Crash>),
     /// The stack of each thread
-    Stacks(stacks::Stacks),
+    Stacks(Deferred<stacks::Stacks>),
     /// The images, listed or not, with their sections
-    Images(images::Images),
+    Images(Deferred<images::Images>),
     /// The heaps, from their headers and segments
-    Heaps(heaps::Heaps),
+    Heaps(Deferred<heaps::Heaps>),
     /// The private memory that nobody explains, described
-    Unexplained(unexplained::Unexplained),
+    Unexplained(Deferred<unexplained::Unexplained>),
     /// Would an allocation have fitted, and what splits the free memory
-    Fits(fits::Fits),
+    Fits(Deferred<fits::Fits>),
     /// What grew between dumps of one process or of two runs
-    Diff(diff::Diff),
+    Diff(Deferred<diff::Diff>),
     /// One self-contained page to look at: the map, its tables, the crash
-    Report(report::Report),
+    Report(Deferred<report::Report>),
     /// What the file holds, what it lacks, and how to capture that
-    Streams(streams::Streams),
+    Streams(Deferred<streams::Streams>),
     /// Budgets on figures and rules over many dumps, for CI
-    Check(Box<check::Check>),
+    Check(Deferred<Box<check::Check>>),
     /// Many dumps, one row each
-    Scan(Box<scan::Scan>),
+    Scan(Deferred<Box<scan::Scan>>),
     /// The rules behind findings, or the manual of one
-    Rules(rules::Rules),
+    Rules(Deferred<rules::Rules>),
     /// The JSON schemas of what the commands print
-    Schema(schema::Schema),
+    Schema(Deferred<schema::Schema>),
     /// Completions for a shell
-    Completions(completions::Completions),
+    Completions(Deferred<completions::Completions>),
     /// The manual page
-    Man(man::Man),
+    Man(Deferred<man::Man>),
 }
 
 /// Why a command did not do its work.

@@ -180,5 +180,5 @@ pub(super) fn add(
 
 /// Rows that are kept apart: far more than there are known uses, but a forged
 /// map may give each mapping a name of its own.
-const ROWS: usize = 256;
+const ROWS: usize = 64;
 const OTHERS: &str = "others";
