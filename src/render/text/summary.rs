@@ -203,10 +203,11 @@ pub(crate) fn strip_title(report: &SummaryReport<'_>) -> String {
 /// VMMap's table: the most exact scale of sizes that fits, closer columns
 /// before shorter numbers.
 pub(crate) fn summary_table(report: &SummaryReport<'_>) -> Table {
-    let mut table = table_at(report, Scale::ALL[0]);
+    let mut table = Table::new([]);
     for scale in Scale::ALL {
+        table = table_at(report, scale);
         for gap in [2, 1] {
-            table = Table { gap, ..table_at(report, scale) };
+            table.gap = gap;
             if table.width() <= WIDTH {
                 return table;
             }
