@@ -39,6 +39,7 @@
     allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::as_conversions)
 )]
 
+mod bounded;
 mod cab;
 mod compressed;
 mod dump;

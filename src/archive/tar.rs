@@ -1,12 +1,13 @@
 //! Members of a tar archive, which has no directory: one header before each.
 
 use std::cell::Cell;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, SeekFrom};
 use std::ops::ControlFlow;
 
 use ::tar::{Archive as Tar, Entries};
 
 use super::Archive;
+use super::bounded::Bounded;
 use super::compressed::BUFFER;
 use super::dump::Size;
 use super::walk::{Place, Walk, damaged};
@@ -15,6 +16,10 @@ use crate::error::Result;
 /// Headers, long names and attributes of one member. The crate keeps names of
 /// any length in memory.
 const HEADERS: u64 = 1 << 20;
+
+fn bounded<R>(input: R, left: &Cell<u64>) -> Bounded<'_, R> {
+    Bounded { input, left, too_much: "the header of a member is too long" }
+}
 
 /// Of a file: members that are not wanted are passed over.
 pub(super) fn members_seeking(
@@ -27,7 +32,7 @@ pub(super) fn members_seeking(
         Ok(end)
     });
     let left = Cell::new(HEADERS);
-    let mut tar = Tar::new(Bounded { input: BufReader::with_capacity(BUFFER, input), left: &left });
+    let mut tar = Tar::new(bounded(BufReader::with_capacity(BUFFER, input), &left));
     match (tar.entries_with_seek(), end) {
         (Ok(entries), Ok(end)) => each(entries, &left, Rest::Passed { end }, place, walk),
         (Err(error), _) | (_, Err(error)) => walk.fail(place, "", damaged(error)),
@@ -41,7 +46,7 @@ pub(super) fn members(
     walk: &mut Walk<'_>,
 ) -> ControlFlow<()> {
     let left = Cell::new(HEADERS);
-    let mut tar = Tar::new(Bounded { input: &mut *input, left: &left });
+    let mut tar = Tar::new(bounded(&mut *input, &left));
     match tar.entries() {
         Ok(entries) => each(entries, &left, Rest::Read, place, walk)?,
         Err(error) => return walk.fail(place, "", damaged(error)),
@@ -108,27 +113,5 @@ fn drain(entry: &mut dyn Read, place: Place<'_>) -> Result<()> {
                 return Err(damaged(error));
             }
         }
-    }
-}
-
-/// Reads no more than what is left.
-struct Bounded<'c, R> {
-    input: R,
-    left: &'c Cell<u64>,
-}
-
-impl<R: Read> Read for Bounded<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.input.read(buffer)?;
-        let left = self.left.get().checked_sub(u64::try_from(got).unwrap_or(u64::MAX));
-        let left = left.ok_or_else(|| io::Error::other("the header of a member is too long"))?;
-        self.left.set(left);
-        Ok(got)
-    }
-}
-
-impl<R: Seek> Seek for Bounded<'_, R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.input.seek(to)
     }
 }

@@ -1,7 +1,7 @@
 //! Members of a zip archive.
 
 use std::cell::Cell;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 
 use ::zip::read::ZipFileEntry;
@@ -9,6 +9,7 @@ use ::zip::result::ZipError;
 use ::zip::{CompressionMethod, ZipArchive};
 
 use super::Archive;
+use super::bounded::Bounded;
 use super::compressed::{Checked, Zstd};
 use super::dump::Size;
 use super::walk::{Place, Walk, damaged};
@@ -25,7 +26,8 @@ pub(super) fn members(
 ) -> Result<ControlFlow<()>> {
     let end = input.seek(SeekFrom::End(0)).map_err(super::cannot_read)?;
     let left = Cell::new(DIRECTORY);
-    let bounded = Bounded { input: BufReader::new(input), left: &left };
+    let bounded =
+        Bounded { input: BufReader::new(input), left: &left, too_much: "it is larger than 32 MiB" };
     let mut zip = ZipArchive::new(bounded).map_err(|error| {
         Error::archive(
             format!("the directory of the zip archive cannot be read: {error}"),
@@ -123,26 +125,4 @@ fn duplicates() -> Error {
         "several members have one name; the last of each is read",
         "unpack the archive for the others, under other names",
     )
-}
-
-/// Reads no more than what is left.
-struct Bounded<'c, R> {
-    input: R,
-    left: &'c Cell<u64>,
-}
-
-impl<R: Read> Read for Bounded<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.input.read(buffer)?;
-        let left = self.left.get().checked_sub(u64::try_from(got).unwrap_or(u64::MAX));
-        let left = left.ok_or_else(|| io::Error::other("it is larger than 32 MiB"))?;
-        self.left.set(left);
-        Ok(got)
-    }
-}
-
-impl<R: Seek> Seek for Bounded<'_, R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.input.seek(to)
-    }
 }

@@ -158,10 +158,7 @@ fn page_name(path: &OsStr) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     let shown = Path::new(path).file_name().unwrap_or(path).to_string_lossy();
     let shown: String = shown.chars().take(60).map(plain).collect();
-    // FNV-1a.
-    let hash = path.as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = inputs::fnv1a(path.as_encoded_bytes().iter().copied());
     format!("{}-{hash:016x}.html", shown.trim_matches('.'))
 }
 

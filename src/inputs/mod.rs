@@ -10,7 +10,7 @@ mod shard;
 mod walk;
 
 pub use list::{Separator, read_list};
-pub use shard::Shard;
+pub use shard::{Shard, fnv1a};
 
 use std::ffi::OsStr;
 use std::io;

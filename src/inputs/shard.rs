@@ -15,15 +15,15 @@ impl Shard {
     /// `/`, modulo N. The same on every system and in every version.
     pub fn has(&self, path: &OsStr) -> bool {
         let slashed = |byte: &u8| if *byte == b'\\' { b'/' } else { *byte };
-        let hash = path
-            .as_encoded_bytes()
-            .iter()
-            .map(slashed)
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-        hash % self.count == self.number - 1
+        fnv1a(path.as_encoded_bytes().iter().map(slashed)) % self.count == self.number - 1
     }
+}
+
+/// FNV-1a of 64 bits.
+pub fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 impl FromStr for Shard {

@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::findings::capital;
-use super::picture::{ink, swatch};
+use super::picture::{segment, swatch};
 use super::{assets, esc, plain};
 use crate::evidence::RegionKind;
 use crate::render::number::{grouped, size};
-use crate::render::paint::letter;
 use crate::render::table::Table;
 use crate::render::text::{
     diff_audit, diff_head, diff_images, diff_kinds, diff_owners, diff_region_title, diff_regions,
@@ -96,24 +95,8 @@ fn bars(report: &DiffReport, out: &mut String) {
             let bytes = kind.growth.values.get(at).and_then(|value| value.committed).unwrap_or(0);
             let Some(of) = kind_of(kind.kind).filter(|_| bytes > 0) else { continue };
             let share = bytes as f64 / most as f64 * 100.0;
-            let _ = write!(
-                out,
-                "<g><title>{} {}</title><rect x=\"{left:.3}%\" y=\"0\" width=\"{share:.3}%\" \
-                 height=\"26\" fill=\"{}\" stroke=\"#0006\"/>",
-                kind.title,
-                size(bytes),
-                ink(of)
-            );
-            if share > 3.0 {
-                let middle = left + share / 2.0;
-                let _ = write!(
-                    out,
-                    "<text x=\"{middle:.3}%\" y=\"18\" text-anchor=\"middle\" fill=\"#000\" \
-                     font-size=\"13\">{}</text>",
-                    letter(of)
-                );
-            }
-            out.push_str("</g>");
+            let title = format!("{} {}", kind.title, size(bytes));
+            segment(of, &title, left, share, out);
             left += share;
         }
         let _ = writeln!(out, "</svg><span class=\"figure\">{}</span></div>", size(*figure));

@@ -19,6 +19,27 @@ pub(super) fn ink(kind: RegionKind) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
+/// A part of a bar, from `left` percent on and `share` percent wide, with the
+/// letter of its kind where there is room.
+pub(super) fn segment(kind: RegionKind, title: &str, left: f64, share: f64, out: &mut String) {
+    let _ = write!(
+        out,
+        "<g><title>{title}</title><rect x=\"{left:.3}%\" y=\"0\" width=\"{share:.3}%\" \
+         height=\"26\" fill=\"{}\" stroke=\"#0006\"/>",
+        ink(kind)
+    );
+    if share > 3.0 {
+        let middle = left + share / 2.0;
+        let _ = write!(
+            out,
+            "<text x=\"{middle:.3}%\" y=\"18\" text-anchor=\"middle\" fill=\"#000\" \
+             font-size=\"13\">{}</text>",
+            letter(kind)
+        );
+    }
+    out.push_str("</g>");
+}
+
 /// A square with the colour and the letter of a kind.
 pub(super) fn swatch(kind: RegionKind) -> String {
     format!(

@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::picture::{ink, swatch};
+use super::picture::{segment, swatch};
 use super::{esc, plain};
 use crate::evidence::RegionKind;
 use crate::render::number::{count, grouped, size};
-use crate::render::paint::letter;
 use crate::render::text::{explained_line, kept, private_line, set_aside_table};
 use crate::report::{RowView, SummaryReport};
 
@@ -47,24 +46,8 @@ fn bar(
                 continue;
             }
             let share = bytes as f64 / whole as f64 * 100.0;
-            let _ = write!(
-                out,
-                "<g><title>{} {} ({share:.1} %)</title><rect x=\"{left:.3}%\" y=\"0\" width=\"{share:.3}%\" \
-                 height=\"26\" fill=\"{}\" stroke=\"#0006\"/>",
-                kind.title(),
-                size(bytes),
-                ink(kind)
-            );
-            if share > 3.0 {
-                let middle = left + share / 2.0;
-                let _ = write!(
-                    out,
-                    "<text x=\"{middle:.3}%\" y=\"18\" text-anchor=\"middle\" fill=\"#000\" \
-                     font-size=\"13\">{}</text>",
-                    letter(kind)
-                );
-            }
-            out.push_str("</g>");
+            let title = format!("{} {} ({share:.1} %)", kind.title(), size(bytes));
+            segment(kind, &title, left, share, out);
             left += share;
         }
         out.push_str("</svg>");

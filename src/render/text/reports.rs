@@ -2,6 +2,7 @@
 
 use super::labelled;
 use super::tables::{self, ImageRows, short};
+use crate::dump::file_name;
 use crate::render::WIDTH;
 use crate::render::number::{count, grouped, size};
 use crate::render::paint::{BOLD, DIM, Paint};
@@ -202,7 +203,7 @@ fn managed(report: &HeapsReport<'_>, paint: Paint, out: &mut String) {
             out.push('\n');
         }
         // The version is that of a file, which is not always .NET's own.
-        let file = runtime.path.rsplit(['\\', '/']).next().filter(|name| !name.is_empty());
+        let file = Some(file_name(&runtime.path)).filter(|name| !name.is_empty());
         let version = runtime.version.as_deref();
         let file = file.map(|file| [Some(file), version].into_iter().flatten().collect());
         let file = file.map_or_else(String::new, |of: Vec<&str>| format!(", {}", of.join(" ")));

@@ -81,7 +81,7 @@ fn tail(path: &str, room: usize) -> Cow<'_, str> {
     let mut tails = parts.map(|(at, _)| &path[at + 1..]);
     match tails.find(|tail| fits(tail)).filter(|tail| !tail.is_empty()) {
         Some(tail) => Cow::Owned(format!("…/{tail}")),
-        None => sanitize::clip(path.rsplit(['/', '\\']).next().unwrap_or(path), room),
+        None => sanitize::clip(crate::dump::file_name(path), room),
     }
 }
 

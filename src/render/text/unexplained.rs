@@ -4,6 +4,7 @@
 use super::labelled;
 use super::summary::share;
 use super::tables::short;
+use crate::dump::file_name;
 use crate::render::number::{count, grouped, size};
 use crate::render::paint::{BOLD, DIM, Paint};
 use crate::render::table::{Cell, Table, numbers, words};
@@ -171,10 +172,6 @@ pub(super) fn pointers_line(pointers: &[PointersView]) -> String {
         places.push(format!("{} from elsewhere", grouped(rest)));
     }
     places.join(", ")
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit(['\\', '/']).next().unwrap_or(path)
 }
 
 /// The family of one allocation, in words.
