@@ -39,6 +39,9 @@ pub struct Limits {
     /// Bytes of all names together: many records can point to one long name.
     /// A process with 5,000 modules has about one MiB.
     pub name_bytes: usize,
+    /// Cells of the strip, the picture of the address space. Where nothing is
+    /// drawn, one is enough, and cheaper.
+    pub strip_cells: usize,
     /// Heaps looked at in one process.
     pub heaps: usize,
     /// Links followed in one list of a structure in the dumped memory.
@@ -61,6 +64,7 @@ impl Default for Limits {
             entries: 4_000_000,
             text_bytes: 64 << 20,
             name_bytes: 8 << 20,
+            strip_cells: 512,
             heaps: 4_096,
             links: 1_000_000,
             unpacked: 64 << 30,

@@ -44,8 +44,8 @@ pub(super) fn decode_utf16(bytes: &[u8]) -> (String, bool) {
     while let Some((&[0, 0], rest)) = units.split_last() {
         units = rest;
     }
-    let high = units.iter().fold(0_u8, |bits, [low, high]| bits | high | (low & 0x80));
-    if high == 0 {
+    let bits = units.iter().fold(0, |bits, unit| bits | u16::from_le_bytes(*unit));
+    if bits < 0x80 {
         let text = units.iter().map(|[low, _]| *low).collect::<Vec<u8>>();
         if let Ok(text) = String::from_utf8(text) {
             return (text, false);

@@ -48,7 +48,6 @@ pub(super) fn engine<'a>(facts: Facts<'a>) -> Option<&'a str> {
     runtimes.chain(images.filter(|name| is_engine(name))).next()
 }
 
-/// A letter's case tells nothing, so names are compared without a copy.
 fn is_engine(name: &str) -> bool {
     let (stem, rest) = match name.find(['-', '.']) {
         Some(at) => name.split_at(at),
@@ -60,7 +59,13 @@ fn is_engine(name: &str) -> bool {
         Some(lib) if lib.eq_ignore_ascii_case("lib") => &stem[3..],
         _ => stem,
     };
-    (rest.is_empty() || library) && ENGINES.iter().any(|known| known.eq_ignore_ascii_case(stem))
+    (rest.is_empty() || library) && is_listed(stem)
+}
+
+/// Whether [`ENGINES`], which is sorted, has a name, whatever its case.
+fn is_listed(stem: &str) -> bool {
+    let lower = stem.bytes().map(|byte| byte.to_ascii_lowercase());
+    ENGINES.binary_search_by(|known| known.bytes().cmp(lower.clone())).is_ok()
 }
 
 /// Code that its maker told the system of: the function tables of stream 13.
@@ -94,6 +99,11 @@ impl RegisteredCode {
 #[cfg(test)]
 mod tests {
     use super::is_engine;
+
+    #[test]
+    fn the_list_is_sorted() {
+        assert!(super::ENGINES.is_sorted());
+    }
 
     #[test]
     fn names_of_run_times() {

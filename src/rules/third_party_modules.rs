@@ -23,14 +23,15 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     let Some(program) = modules.first().and_then(|module| folder(&module.path)) else {
         return Vec::new();
     };
-    let systems: Vec<String> =
+    let mut systems: Vec<&str> =
         modules.iter().filter_map(|module| system_folder(&module.path)).collect();
+    systems.dedup_by(|left, right| is_within(left, right));
     if systems.is_empty() {
         return Vec::new();
     }
     let is_other = |path: &str| {
         folder(path).is_some_and(|of| {
-            !is_within(&of, &program) && !systems.iter().any(|system| is_within(&of, system))
+            !is_within(of, program) && !systems.iter().any(|system| is_within(of, system))
         })
     };
     let other: Vec<_> = modules.iter().skip(1).filter(|module| is_other(&module.path)).collect();
@@ -52,29 +53,41 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     }]
 }
 
-/// The folder of a path with one, in lower case, without a prefix for long
-/// paths. A bare file name has none: some writers leave paths out.
-fn folder(path: &str) -> Option<String> {
+/// The folder of a path with one, without a prefix for long paths. A bare
+/// file name has none: some writers leave paths out.
+fn folder(path: &str) -> Option<&str> {
     let path = path.strip_prefix(r"\\?\").or_else(|| path.strip_prefix(r"\??\")).unwrap_or(path);
     let (folder, _) = path.rsplit_once(['\\', '/'])?;
-    let folder = folder.to_lowercase().replace('/', "\\");
     (folder.len() > 2).then_some(folder)
 }
 
 /// The Windows folder, from where the system's own libraries are.
-fn system_folder(path: &str) -> Option<String> {
+fn system_folder(path: &str) -> Option<&str> {
     let name = crate::dump::file_name(path);
     let own = ["ntdll.dll", "kernel32.dll", "kernelbase.dll", "wow64.dll"];
     if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return None;
     }
     let folder = folder(path)?;
-    let (windows, _) = folder.rsplit_once('\\')?;
-    Some(windows.to_owned())
+    let (windows, _) = folder.rsplit_once(['\\', '/'])?;
+    Some(windows)
 }
 
+/// Whether a folder is another or below it. Neither a letter's case nor the
+/// kind of separator tells folders apart.
 fn is_within(folder: &str, parent: &str) -> bool {
-    folder.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+    let mut chars = folder.chars();
+    let same = |left: char, right: char| {
+        left == right || is_separator(left) && is_separator(right) || {
+            left.to_lowercase().eq(right.to_lowercase())
+        }
+    };
+    parent.chars().all(|right| chars.next().is_some_and(|left| same(left, right)))
+        && chars.next().is_none_or(is_separator)
+}
+
+fn is_separator(char: char) -> bool {
+    matches!(char, '\\' | '/')
 }
 
 #[cfg(test)]
@@ -100,5 +113,7 @@ mod tests {
             assert!(findings(ID, &dump(path)).is_empty(), "{path}");
         }
         assert!(!is_within(r"c:\windows.old", r"c:\windows"));
+        assert!(is_within(r"C:/WINDOWS\System32", r"c:\windows"));
+        assert!(!is_within(r"c:\win", r"c:\windows"));
     }
 }

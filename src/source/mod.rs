@@ -278,7 +278,7 @@ fn part(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
 /// Fills `buffer` from `offset`; fewer bytes at the end of the file.
 fn read_fully(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut done = 0_usize;
-    while let Some(rest) = buffer.get_mut(done..) {
+    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
         let at = offset.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
         match read_once(file, rest, at) {
             Ok(0) => break,

@@ -165,7 +165,7 @@ pub struct Totals {
 impl Totals {
     /// Sums up the map under these claims.
     pub fn of(dump: &Dump<'_>, map: &RegionMap<'_>, claims: &[Claim]) -> Totals {
-        let mut fold = Fold::new(map, claims, dump.captured.ranges());
+        let mut fold = Fold::new(dump, map, claims);
         let mut pieces = sweep_kinds(map, claims);
         loop {
             pieces.plain_records(|record| fold.add_record(record));
@@ -269,13 +269,14 @@ struct Fold<'m> {
 }
 
 impl<'m> Fold<'m> {
-    fn new(map: &RegionMap<'_>, claims: &'m [Claim], captured: &'m [CapturedRange]) -> Fold<'m> {
+    fn new(dump: &'m Dump<'_>, map: &RegionMap<'_>, claims: &'m [Claim]) -> Fold<'m> {
+        let linear = map.width == PointerWidth::Bits32 && map.knows_free();
         Fold {
             source: map.source,
             range: map.range,
             kinds: [Sums::default(); KINDS],
             claims,
-            captured,
+            captured: dump.captured.ranges(),
             region: Mix::NONE,
             allocation: Mix::NONE,
             allocation_base: None,
@@ -289,7 +290,7 @@ impl<'m> Fold<'m> {
             unusable_end: None,
             audit: Audit { overlaps: map.overlaps, ..Audit::default() },
             outside: 0,
-            strip: Strip::new(map.width == PointerWidth::Bits32 && map.knows_free()),
+            strip: Strip::new(linear, dump.limits.strip_cells),
         }
     }
 
@@ -592,7 +593,7 @@ mod tests {
             let map = RegionMap::build(&dump);
             let claims = random_claims(&mut random);
             let by_records = Totals::of(&dump, &map, &claims);
-            let mut fold = Fold::new(&map, &claims, dump.captured.ranges());
+            let mut fold = Fold::new(&dump, &map, &claims);
             crate::classify::sweep(&map, &claims).for_each(|piece| fold.add(&piece));
             let by_pieces = fold.finish(None);
             assert_eq!(by_records.kinds, by_pieces.kinds);

@@ -5,7 +5,6 @@ use crate::evidence::RegionKind;
 use crate::map::State;
 
 const KINDS: usize = RegionKind::COUNT;
-const CELLS: usize = 512;
 /// The first size of a cell: one page.
 const PAGE: u64 = 4096;
 
@@ -24,6 +23,8 @@ pub enum Scale {
 pub struct Strip {
     /// What it shows.
     pub scale: Scale,
+    /// The most cells it may have, the open one counted.
+    most: usize,
     /// The full cells.
     cells: Vec<[u64; KINDS]>,
     /// Bytes of a full cell.
@@ -34,10 +35,15 @@ pub struct Strip {
 }
 
 impl Strip {
-    pub(super) fn new(linear: bool) -> Strip {
+    /// A strip of at most `most` cells. A single one holds all there is, and
+    /// costs nothing: for runs that draw no picture.
+    pub(super) fn new(linear: bool, most: usize) -> Strip {
         let scale = if linear { Scale::Linear } else { Scale::Committed };
-        let cells = Vec::with_capacity(CELLS);
-        Strip { scale, cells, cell_size: PAGE, open: [0; KINDS], filled: 0 }
+        let (cells, cell_size) = match most {
+            0 | 1 => (Vec::new(), u64::MAX),
+            more => (Vec::with_capacity(more), PAGE),
+        };
+        Strip { scale, most, cells, cell_size, open: [0; KINDS], filled: 0 }
     }
 
     /// Whether free and reserved memory is shown too.
@@ -65,6 +71,9 @@ impl Strip {
     /// Adds bytes that do not fit the open cell.
     fn add_across(&mut self, kind: usize, bytes: u64) {
         let mut left = bytes;
+        if self.most <= 1 {
+            left = left.min(u64::MAX - self.filled);
+        }
         while left > self.room() {
             self.join_neighbours();
         }
@@ -82,7 +91,7 @@ impl Strip {
 
     /// Bytes until the cells run out, the open one being the last.
     fn room(&self) -> u64 {
-        let unused = (CELLS - 1 - self.cells.len()) as u64;
+        let unused = (self.most.max(1) - 1 - self.cells.len()) as u64;
         unused.saturating_mul(self.cell_size).saturating_add(self.cell_size - self.filled)
     }
 
@@ -162,7 +171,7 @@ mod tests {
     use super::*;
 
     fn strip(runs: &[(RegionKind, u64)]) -> Strip {
-        let mut strip = Strip::new(true);
+        let mut strip = Strip::new(true, 512);
         for (kind, bytes) in runs {
             strip.add(kind.index(), *bytes);
         }
@@ -177,7 +186,7 @@ mod tests {
             assert_eq!(strip.bytes(), 2 * size + 3);
             let sum: u64 = strip.cells.iter().chain([&strip.open]).flatten().sum();
             assert_eq!(sum, 2 * size + 3);
-            assert!(strip.cells.len() < CELLS);
+            assert!(strip.cells.len() < 512);
         }
     }
 
@@ -188,6 +197,6 @@ mod tests {
             strip.kinds(4),
             [RegionKind::Image, RegionKind::Image, RegionKind::Free, RegionKind::Free]
         );
-        assert_eq!(Strip::new(true).kinds(10), []);
+        assert_eq!(Strip::new(true, 512).kinds(10), []);
     }
 }

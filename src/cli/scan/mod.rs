@@ -18,7 +18,7 @@ use std::thread;
 use clap::{Args, ValueEnum};
 use dumpmap::batch::{self, Outcome};
 use dumpmap::inputs::Shard;
-use dumpmap::limits::Depth;
+use dumpmap::limits::{Depth, Limits};
 use dumpmap::report::Input;
 use dumpmap::report::scan::{COLUMNS, Column, GroupBy, Nested, Order, ScanRow, column};
 
@@ -179,7 +179,7 @@ fn start(
     let privacy = input::privacy(options);
     let batch = batch::Options {
         workers: args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, Into::into),
-        limits: input::limits_or(options, Depth::Streams),
+        limits: Limits { strip_cells: 1, ..input::limits_or(options, Depth::Streams) },
         stop: Arc::clone(stop),
         // Rows with lists are large.
         waiting: if args.with.is_empty() { 1024 } else { 8 },

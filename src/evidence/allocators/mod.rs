@@ -44,21 +44,35 @@ static SANITIZER: Family = Family {
 };
 static JEMALLOC: Family = Family { modules: &["jemalloc.dll"], symbols: &["jemalloc.pdb"] };
 
-/// The file names of modules and of their PDBs.
-struct Names<'a>(Vec<(&'a str, &'a str)>);
+/// The file names of modules and of their PDBs. Few of them belong to any
+/// family: their lengths tell most of them apart.
+struct Names<'a> {
+    modules: Vec<&'a str>,
+    symbols: Vec<&'a str>,
+    /// Bit n: some name has n bytes, modulo 64.
+    lengths: u64,
+}
 
 impl<'a> Names<'a> {
     fn of(modules: &'a [Module]) -> Names<'a> {
-        let pdb = |module: &'a Module| file_name(module.debug_file.as_deref().unwrap_or(""));
-        Names(modules.iter().map(|module| (module.name(), pdb(module))).collect())
+        let symbols = modules.iter().filter_map(|module| module.debug_file.as_deref());
+        let modules: Vec<&str> = modules.iter().map(Module::name).collect();
+        let symbols: Vec<&str> = symbols.map(file_name).collect();
+        let lengths = modules.iter().chain(&symbols).fold(0, |bits, name| bits | length_bit(name));
+        Names { modules, symbols, lengths }
     }
 
     fn have(&self, family: &Family) -> bool {
-        let known =
-            |names: &[&str], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        let mut names = self.0.iter();
-        names.any(|(module, pdb)| known(family.modules, module) || known(family.symbols, pdb))
+        let any = |known: &[&str], names: &[&str]| {
+            let mut known = known.iter().filter(|known| self.lengths & length_bit(known) != 0);
+            known.any(|known| names.iter().any(|name| known.eq_ignore_ascii_case(name)))
+        };
+        any(family.modules, &self.modules) || any(family.symbols, &self.symbols)
     }
+}
+
+fn length_bit(name: &str) -> u64 {
+    1 << (name.len() % 64)
 }
 
 /// Which allocators the modules promise.
