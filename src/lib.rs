@@ -63,6 +63,8 @@ pub mod report;
 pub mod rules;
 pub mod size;
 pub mod source;
+#[cfg(feature = "symbols")]
+pub mod symbols;
 pub mod synth;
 pub mod totals;
 pub mod unexplained;

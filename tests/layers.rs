@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["report"],
     &["batch", "diff", "fits", "policy", "unexplained"],
     &["archive"],
+    &["symbols"],
     &["owner"],
     &["analysis"],
     &["rules"],

@@ -87,6 +87,13 @@ pub fn crash(report: &CrashReport<'_>) -> String {
     if let Some(note) = text::frames_note(report) {
         out.push_str(&format!("\n{}\n", safe(note)));
     }
+    let lines = text::symbol_lines(report);
+    if !lines.is_empty() {
+        out.push('\n');
+    }
+    for line in lines {
+        out.push_str(&format!("- {}\n", safe(&line)));
+    }
     out
 }
 

@@ -56,8 +56,21 @@ pub struct CrashReport<'a> {
     pub fault_region: Option<RegionView<'a>>,
     /// The crashing instruction first, then who called it.
     pub frames: Vec<FrameView>,
-    /// Groups crashes over runs.
+    /// Groups crashes over runs: the same with and without symbols.
     pub signature: Option<String>,
+    /// Which symbol files there were; null when none were asked for.
+    pub symbols: Option<SymbolsView>,
+}
+
+/// The symbol files of one dump.
+#[derive(Clone, Debug, Serialize)]
+pub struct SymbolsView {
+    /// Those that were read.
+    pub used: Vec<String>,
+    /// Those that no folder has, as `app.pdb/DEBUGID/app.sym`.
+    pub missing: Vec<String>,
+    /// Those that are not used, and why.
+    pub issues: Vec<String>,
 }
 
 /// The thread that crashed.
@@ -118,42 +131,108 @@ pub struct FrameView {
     pub section: Option<String>,
     /// `module+0x12`, or the address.
     pub location: String,
+    /// The function, where a symbol file names it.
+    pub function: Option<String>,
+    /// Bytes from its first instruction.
+    pub function_offset: Option<u64>,
+    /// Source file.
+    pub file: Option<String>,
+    /// Line in it, of the call where something is inlined.
+    pub line: Option<u32>,
+    /// What is inlined there, the innermost first.
+    pub inlined: Vec<InlinedView>,
+}
+
+/// A function that the compiler put into another.
+#[derive(Clone, Debug, Serialize)]
+pub struct InlinedView {
+    /// Its name.
+    pub function: String,
+    /// Source file.
+    pub file: Option<String>,
+    /// Line in it.
+    pub line: Option<u32>,
 }
 
 impl<'a> CrashReport<'a> {
     /// The document for one analysis.
     pub fn of(names: &'a Names<'a>) -> CrashReport<'a> {
+        let analysis = names.input.analysis;
+        let crash = Crash::of(&analysis.dump, &analysis.map, &analysis.evidence);
+        report(names, crash)
+    }
+
+    /// As [`of`](Self::of), with the names that symbol files in `folders` have
+    /// for the frames.
+    #[cfg(feature = "symbols")]
+    pub fn with_symbols(names: &'a Names<'a>, folders: &[std::path::PathBuf]) -> CrashReport<'a> {
         let input = &names.input;
         let analysis = input.analysis;
         let crash = Crash::of(&analysis.dump, &analysis.map, &analysis.evidence);
-        let Some(crash) = crash else { return none(input) };
-        let hex = |address| input.hex(address);
-        let exception = analysis.dump.exception.as_ref();
-        let parameters = exception.map_or(&[][..], |exception| &exception.parameters);
-        let at = crash.accessed.or(crash.instruction);
-        let row = at.and_then(|at| rows(input, By::Piece).find(|row| row.range.contains(at)));
-        CrashReport {
-            recorded: true,
-            on_request: false,
-            code: Some(crash.code),
-            name: Some(crash.name),
-            message: Some(input.owned(crash.message)),
-            explanation: crash.explanation.into_iter().map(|text| input.owned(text)).collect(),
-            address: crash.address.map(hex),
-            accessed: crash.accessed.map(hex),
-            access: crash.access.map(|access| access.as_str()),
-            instruction: crash.instruction.map(hex),
-            requested: crash.requested,
-            status: crash.status,
-            parameters: parameters.iter().map(|value| hex(*value)).collect(),
-            thread_id: Some(crash.thread.id),
-            thread: Some(thread(input, &crash.thread)),
-            fault: crash.fault.map(|fault| fault.place.as_str()),
-            fault_region: row.map(|row| RegionView::of(names, &row)),
-            frames: crash.frames.into_iter().map(|of| frame(input, of)).collect(),
-            signature: Some(input.owned(crash.signature)),
-            ..none(input)
+        let frames = crash.as_ref().map_or(&[][..], |crash| &crash.frames);
+        let found = crate::symbols::look_up(folders, &analysis.dump, &analysis.evidence, frames);
+        let mut report = report(names, crash);
+        for (frame, symbol) in report.frames.iter_mut().zip(found.frames) {
+            if let Some(symbol) = symbol {
+                name(input, frame, symbol);
+            }
         }
+        let path = |path: &std::path::PathBuf| input.owned(path.to_string_lossy().into_owned());
+        report.symbols = Some(SymbolsView {
+            used: found.used.iter().map(path).collect(),
+            missing: found.missing.into_iter().map(|text| input.owned(text)).collect(),
+            issues: found.issues.iter().map(|issue| input.owned(issue.to_string())).collect(),
+        });
+        report
+    }
+}
+
+#[cfg(feature = "symbols")]
+fn name(input: &Input<'_>, frame: &mut FrameView, symbol: crate::symbols::Symbol) {
+    frame.function = Some(input.owned(symbol.function));
+    frame.function_offset = Some(symbol.offset);
+    if let Some((file, line)) = symbol.source {
+        frame.file = Some(input.owned(file));
+        frame.line = Some(line);
+    }
+    let inlined = symbol.inlined.into_iter().map(|of| InlinedView {
+        function: input.owned(of.function),
+        file: of.file.map(|file| input.owned(file)),
+        line: of.line,
+    });
+    frame.inlined = inlined.collect();
+}
+
+fn report<'a>(names: &'a Names<'a>, crash: Option<Crash>) -> CrashReport<'a> {
+    let input = &names.input;
+    let analysis = input.analysis;
+    let Some(crash) = crash else { return none(input) };
+    let hex = |address| input.hex(address);
+    let exception = analysis.dump.exception.as_ref();
+    let parameters = exception.map_or(&[][..], |exception| &exception.parameters);
+    let at = crash.accessed.or(crash.instruction);
+    let row = at.and_then(|at| rows(input, By::Piece).find(|row| row.range.contains(at)));
+    CrashReport {
+        recorded: true,
+        on_request: false,
+        code: Some(crash.code),
+        name: Some(crash.name),
+        message: Some(input.owned(crash.message)),
+        explanation: crash.explanation.into_iter().map(|text| input.owned(text)).collect(),
+        address: crash.address.map(hex),
+        accessed: crash.accessed.map(hex),
+        access: crash.access.map(|access| access.as_str()),
+        instruction: crash.instruction.map(hex),
+        requested: crash.requested,
+        status: crash.status,
+        parameters: parameters.iter().map(|value| hex(*value)).collect(),
+        thread_id: Some(crash.thread.id),
+        thread: Some(thread(input, &crash.thread)),
+        fault: crash.fault.map(|fault| fault.place.as_str()),
+        fault_region: row.map(|row| RegionView::of(names, &row)),
+        frames: crash.frames.into_iter().map(|of| frame(input, of)).collect(),
+        signature: Some(input.owned(crash.signature)),
+        ..none(input)
     }
 }
 
@@ -181,6 +260,7 @@ fn none<'a>(input: &Input<'a>) -> CrashReport<'a> {
         fault_region: None,
         frames: Vec::new(),
         signature: None,
+        symbols: None,
     }
 }
 
@@ -219,5 +299,10 @@ fn frame(input: &Input<'_>, frame: Frame) -> FrameView {
         offset: frame.place.module.map(|_| frame.place.offset),
         section: frame.place.section,
         location,
+        function: None,
+        function_offset: None,
+        file: None,
+        line: None,
+        inlined: Vec::new(),
     }
 }

@@ -32,7 +32,9 @@ mod unexplained;
 
 pub use address::AddressText;
 pub use check::{BaselineReport, CheckReport, CheckView, CheckedDump};
-pub use crash::{CrashReport, FrameView, RegisterView, StackUse, ThreadView};
+pub use crash::{
+    CrashReport, FrameView, InlinedView, RegisterView, StackUse, SymbolsView, ThreadView,
+};
 pub use diff::{
     AmountView, ChangeView, CountView, DiffReport, Ends, GrowthView, ImageAt, ImageChangesView,
     ImagePair, KindGrowthView, OwnerGrowthView, RunView, TallyView, TypeGrowthView,

@@ -10,6 +10,7 @@ mod hostile;
 mod raw;
 mod scenarios;
 mod shown;
+mod symbols;
 mod walks;
 
 use dumpmap::crash::Crash;

@@ -2,6 +2,7 @@
 //! whom, and the registers.
 
 use super::{head_lines, labelled, tables::short};
+use crate::dump::file_name;
 use crate::render::paint::{ALARM, BOLD, DIM, Paint};
 use crate::render::table::{Cell, Table, numbers, words};
 use crate::render::{WIDTH, sanitize};
@@ -38,6 +39,9 @@ pub fn crash(report: &CrashReport<'_>, paint: Paint) -> String {
     out.push_str(&frames(report).text(paint, WIDTH));
     if let Some(note) = frames_note(report) {
         out.push_str(&labelled("", note, paint, DIM));
+    }
+    for line in symbol_lines(report) {
+        out.push_str(&labelled("- ", &line, paint, DIM));
     }
     let registers = registers(report);
     if !registers.is_empty() {
@@ -176,8 +180,37 @@ pub(crate) fn frames(report: &CrashReport<'_>) -> Table {
             cell(&short(frame.address)),
             cell(location(frame)),
         ]);
+        for line in source_lines(frame) {
+            table.rows.push(vec![cell(""), cell(""), cell(""), cell(&line)]);
+        }
     }
     table
+}
+
+/// The function and its place in the source, what is inlined in it first.
+fn source_lines(frame: &FrameView) -> Vec<String> {
+    let place = |file: Option<&str>, line: Option<u32>| match (file.map(file_name), line) {
+        (Some(file), Some(line)) => format!(" ({file}:{line})"),
+        (Some(file), None) => format!(" ({file})"),
+        (None, _) => String::new(),
+    };
+    let inlined = frame
+        .inlined
+        .iter()
+        .map(|of| format!("  {}, inlined{}", of.function, place(of.file.as_deref(), of.line)));
+    let function = frame.function.as_ref().map(|function| {
+        let offset = frame.function_offset.unwrap_or(0);
+        format!("  {function}+{offset:#x}{}", place(frame.file.as_deref(), frame.line))
+    });
+    inlined.chain(function).collect()
+}
+
+/// What there is to say about symbol files.
+pub(crate) fn symbol_lines(report: &CrashReport<'_>) -> Vec<String> {
+    let Some(symbols) = &report.symbols else { return Vec::new() };
+    let missing = symbols.missing.iter().map(|file| format!("no symbols: {file} is in no folder"));
+    let issues = symbols.issues.iter().map(|issue| format!("no symbols: {issue}"));
+    issues.chain(missing).collect()
 }
 
 /// What the words in the table mean.
