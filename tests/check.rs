@@ -4,6 +4,9 @@ mod support;
 
 #[path = "cli/dumps.rs"]
 mod dumps;
+#[cfg(feature = "ci")]
+#[path = "check/junit.rs"]
+mod junit;
 #[path = "cli/schema.rs"]
 mod schema;
 
@@ -361,4 +364,61 @@ fn junit_is_well_formed_and_counts() {
     assert!(failures > 0 && errors == 1, "{text}");
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     assert!(!text.contains('\u{fffe}'));
+}
+
+/// Every kind of outcome, and names that mean something in XML.
+#[cfg(feature = "ci")]
+#[test]
+fn junit_is_what_its_schema_says() {
+    let of = |scratch: &Scratch, args: &str| -> String {
+        let text = check(scratch, &format!("{args} -f junit")).stdout;
+        assert_eq!(junit::broken(&text), [""; 0], "{args}: {text}");
+        text
+    };
+    let scratch = scratch();
+    scratch.write("hostile.dmp", &hostile());
+    assert!(!of(&scratch, "good.dmp").contains("<failure"));
+    assert!(of(&scratch, "full.dmp good.dmp").contains("<failure"));
+    assert!(of(&scratch, "text.dmp").contains("<error"));
+    assert!(of(&scratch, "full.dmp --fail-on error --assert 'heap.size < 1'").contains("<failure"));
+    of(&scratch, "hostile.dmp --fail-on note --strict");
+    of(&scratch, "folder hostile.dmp text.dmp --fail-on note");
+    let skipped = of(&scratch, "full.dmp --write-baseline accepted.json");
+    assert!(skipped.contains("<skipped"), "{skipped}");
+    // No such name can be on Windows.
+    #[cfg(unix)]
+    {
+        scratch.write("<a>&'b' skipped=\"1\".dmp", &small());
+        let odd = scratch.run(["check", "<a>&'b' skipped=\"1\".dmp", "-f", "junit"]).stdout;
+        assert_eq!(junit::broken(&odd), [""; 0], "{odd}");
+        assert!(odd.contains("&lt;a&gt;&amp;") && odd.contains("<skipped"), "{odd}");
+    }
+    let nasty = nasty().run(NASTY.iter().chain(&["junit"])).stdout;
+    assert_eq!(junit::broken(&nasty), [""; 0], "{nasty}");
+}
+
+/// The check above can fail.
+#[cfg(feature = "ci")]
+#[test]
+fn junit_that_breaks_the_schema_is_seen() {
+    let suite = |inside: &str| {
+        format!("<testsuite name='a' tests='1' failures='0' errors='0'>{inside}</testsuite>")
+    };
+    assert_eq!(junit::broken(&suite("<testcase name='b'/>")), [""; 0]);
+    for bad in [
+        "<testsuites skipped='0'></testsuites>".to_owned(),
+        "<testsuite name='a' tests='1' failures='0'/>".to_owned(),
+        "<testsuite name='a' tests='x' failures='0' errors='0'/>".to_owned(),
+        "<testcase name='a'/>".to_owned(),
+        suite("<testcase/>"),
+        suite("<testcase name='a' name='b'/>"),
+        suite("<testcase name='a' time='1s'/>"),
+        suite("<failure/>"),
+        suite("text"),
+        suite("<testcase name='a'><failure><failure/></failure></testcase>"),
+        suite("<testcase name='a'>"),
+        suite("") + &suite(""),
+    ] {
+        assert!(!junit::broken(&bad).is_empty(), "{bad}");
+    }
 }

@@ -1,4 +1,5 @@
 //! `check` as JUnit: a test suite a dump, a test case an assertion or finding.
+//! As `junit-10.xsd` says, by which Jenkins takes or refuses a file.
 
 use std::io::{self, Write};
 
@@ -17,7 +18,10 @@ pub fn check(report: &CheckReport, out: &mut dyn Write) -> io::Result<()> {
     for dump in &report.dumps {
         document.add_test_suite(suite(dump));
     }
-    document.serialize(out).map_err(io::Error::other)
+    let text = document.to_string().map_err(io::Error::other)?;
+    // Jenkins' schema, junit-10.xsd, has `skipped` for suites, not for the whole.
+    let skipped = format!(" skipped=\"{}\"", document.skipped);
+    out.write_all(text.replacen(&skipped, "", 1).as_bytes())
 }
 
 fn suite(dump: &CheckedDump) -> TestSuite {
