@@ -58,7 +58,7 @@ const fn result(name: &'static str) -> Rule {
 }
 
 /// What the document breaks, one line each; empty when it is as the schema says.
-pub fn broken(text: &str) -> Vec<String> {
+pub(crate) fn broken(text: &str) -> Vec<String> {
     let mut broken = Vec::new();
     let mut open: Vec<&'static Rule> = Vec::new();
     let mut roots = 0;
