@@ -428,6 +428,7 @@ fn manuals() {
         "diff",
         "streams",
         "rules",
+        "scan-groups",
         "unexplained",
     ] {
         let path =

@@ -211,9 +211,26 @@ fn text_reads_well() {
     insta::assert_snapshot!("rows", shown("d"));
     insta::assert_snapshot!("sorted", shown("d --sort threads --reverse"));
     insta::assert_snapshot!("groups", shown("d --group-by process"));
+    insta::assert_snapshot!("groups_by_map", shown("d --group-by map"));
     scratch.write("hostile.dmp", &hostile());
     let line = shown("hostile.dmp");
     assert!(!line.contains('\u{1b}') && !line.contains('\u{202e}'), "{line}");
+}
+
+#[test]
+fn every_row_is_in_one_group() {
+    let scratch = scratch();
+    let all = rows(&scan(&scratch, "d -f jsonl").stdout).len() as u64;
+    for by in ["signature", "process", "version", "verdict", "map"] {
+        let output = scan(&scratch, &format!("d -f json --group-by {by}"));
+        schema::check("scan-groups", &output.stdout);
+        let json: Value = serde_json::from_str(&output.stdout).unwrap();
+        let groups = json["groups"].as_array().unwrap();
+        let dumps: u64 = groups.iter().map(|group| group["dumps"].as_u64().unwrap()).sum();
+        let keys: std::collections::HashSet<_> =
+            groups.iter().map(|group| group["group"].to_string()).collect();
+        assert_eq!((dumps, keys.len()), (all, groups.len()), "{by}");
+    }
 }
 
 #[test]

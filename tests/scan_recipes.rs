@@ -25,9 +25,9 @@ fn python() -> Option<PathBuf> {
 }
 
 /// The rows of the fixtures, as Parquet with all lists and as JSON lines.
-fn scanned() -> PathBuf {
-    let folder =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recipes-{}", std::process::id()));
+fn scanned(test: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("recipes-{test}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
@@ -52,7 +52,7 @@ fn runs(python: &Path, folder: &Path, code: &str) -> String {
 #[test]
 fn recipes_run() {
     let Some(python) = python() else { return };
-    let folder = scanned();
+    let folder = scanned("run");
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scan.md");
     let page = fs::read_to_string(page).unwrap().replace("\r\n", "\n");
     let recipes: Vec<&str> =
@@ -69,7 +69,7 @@ fn recipes_run() {
 #[test]
 fn parquet_holds_what_the_json_says() {
     let Some(python) = python() else { return };
-    let folder = scanned();
+    let folder = scanned("cells");
     let names: Vec<String> = dumpmap::report::scan::COLUMNS
         .iter()
         .map(|column| format!("({:?}, {:?})", column.name, column.parquet))

@@ -25,6 +25,7 @@ enum Document {
     Streams,
     Check,
     Scan,
+    ScanGroups,
     Rules,
 }
 
@@ -44,6 +45,7 @@ pub(super) fn run(args: &Schema, options: &Options) -> Done {
         Some(Document::Streams) => include_str!("../../schema/streams.json"),
         Some(Document::Check) => include_str!("../../schema/check.json"),
         Some(Document::Scan) => include_str!("../../schema/scan.json"),
+        Some(Document::ScanGroups) => include_str!("../../schema/scan-groups.json"),
         Some(Document::Rules) => include_str!("../../schema/rules.json"),
     };
     output::write(options, &[], |out, _| out.write_all(text.as_bytes()))

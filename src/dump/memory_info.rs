@@ -97,6 +97,22 @@ impl<'s> MemoryInfoList<'s> {
         self.records.get(start..)?.first_chunk::<ENTRY>().map(decode)
     }
 
+    /// Index of the first record whose base is above `address`, in a list that
+    /// is sorted.
+    pub(crate) fn first_after(&self, address: u64) -> usize {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low.midpoint(high);
+            let record = self.records.get(middle.saturating_mul(self.stride)..);
+            let base = record.and_then(|record| record.first_chunk()).copied();
+            match base.map(u64::from_le_bytes) {
+                Some(base) if base <= address => low = middle.saturating_add(1),
+                _ => high = middle,
+            }
+        }
+        low
+    }
+
     /// All records, in file order.
     #[inline]
     pub fn iter(&self) -> RawRegions<'s> {

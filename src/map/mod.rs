@@ -190,15 +190,12 @@ impl<'s> RegionMap<'s> {
 
     /// Index of the first region that begins after `address`.
     fn first_after(&self, address: u64) -> usize {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            match self.get(middle) {
-                Some(region) if region.range.start() <= address => low = middle.saturating_add(1),
-                _ => high = middle,
+        match &self.regions {
+            Regions::Records(list) => list.first_after(address),
+            Regions::Owned(regions) => {
+                regions.partition_point(|region| region.range.start() <= address)
             }
         }
-        low
     }
 
     fn gap(&self, range: AddressRange) -> Region {

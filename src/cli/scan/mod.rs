@@ -104,6 +104,8 @@ enum By {
     Version,
     /// Why memory ran out
     Verdict,
+    /// The program and how much of each kind it has: similar maps
+    Map,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -247,6 +249,7 @@ impl Scan {
             By::Process => GroupBy::Process,
             By::Version => GroupBy::Version,
             By::Verdict => GroupBy::Verdict,
+            By::Map => GroupBy::Map,
         })
     }
 }

@@ -135,7 +135,7 @@ impl Content {
         evidence: &mut Evidence,
     ) {
         let base = image.range.start();
-        let (sections, known, detail) = match (&self.header, regions) {
+        let (mut sections, known, detail) = match (&self.header, regions) {
             (Some(header), _) => {
                 image.has_header = true;
                 let known = (Confidence::Derived, header.source());
@@ -161,14 +161,14 @@ impl Content {
                 evidence.claim(image_claim(range, at, usage, known, Detail::None));
             }
         }
-        let clipped = sections.into_iter().filter_map(|section| {
-            let range = match limit {
-                Some(limit) => section.range.intersect(limit)?,
-                None => section.range,
+        if let Some(limit) = limit {
+            let clip = |section: Section| {
+                section.range.intersect(limit).map(|range| Section { range, ..section })
             };
-            Some(Section { range, ..section })
-        });
-        image.sections = clipped.take(*sections_left).collect();
+            sections = sections.into_iter().filter_map(clip).collect();
+        }
+        sections.truncate(*sections_left);
+        image.sections = sections;
         *sections_left = sections_left.saturating_sub(image.sections.len());
         for section in &image.sections {
             let claim = image_claim(section.range, at, section.usage, known, detail.clone());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::clusters::Clusters;
 use super::{Column, ScanRow, column};
 
 /// What rows are grouped by.
@@ -17,6 +18,8 @@ pub enum GroupBy {
     Version,
     /// Why memory ran out.
     Verdict,
+    /// Program and map: those with nearly as many committed bytes of each kind.
+    Map,
 }
 
 /// The figures that groups have percentiles of.
@@ -46,11 +49,12 @@ impl GroupBy {
             GroupBy::Process => "process",
             GroupBy::Version => "version",
             GroupBy::Verdict => "verdict",
+            GroupBy::Map => "map",
         }
     }
 
     /// The group of a row; `None` when the dump does not say.
-    fn key(self, row: &ScanRow) -> Option<String> {
+    fn key(self, row: &ScanRow, clusters: &mut Clusters) -> Option<String> {
         let dump = row.dump()?;
         let process = dump.process_name.as_deref();
         match self {
@@ -61,6 +65,7 @@ impl GroupBy {
                 process.map(|process| format!("{process} {version}"))
             }
             GroupBy::Verdict => Some(dump.verdict.to_string()),
+            GroupBy::Map => clusters.of(dump),
         }
     }
 }
@@ -70,7 +75,7 @@ impl GroupBy {
 pub struct GroupsReport {
     /// Version of the document.
     pub schema_version: &'static str,
-    /// `signature`, `process`, `version` or `verdict`.
+    /// `signature`, `process`, `version`, `verdict` or `map`.
     pub group_by: &'static str,
     /// The largest first.
     pub groups: Vec<GroupView>,
@@ -145,6 +150,7 @@ pub struct Groups {
     by: GroupBy,
     figures: Vec<&'static Column>,
     groups: BTreeMap<Option<String>, Group>,
+    clusters: Clusters,
 }
 
 #[derive(Debug, Default)]
@@ -160,12 +166,13 @@ impl Groups {
     /// No rows yet.
     pub fn new(by: GroupBy) -> Groups {
         let figures = FIGURES.iter().filter_map(|name| column(name)).collect();
-        Groups { by, figures, groups: BTreeMap::new() }
+        Groups { by, figures, groups: BTreeMap::new(), clusters: Clusters::default() }
     }
 
     /// One more.
     pub fn add(&mut self, row: &ScanRow) {
-        let group = self.groups.entry(self.by.key(row)).or_default();
+        let key = self.by.key(row, &mut self.clusters);
+        let group = self.groups.entry(key).or_default();
         group.paths.push(row.path.clone());
         for (values, figure) in group.values.iter_mut().zip(&self.figures) {
             values.push(figure.of(row).whole());

@@ -1,6 +1,7 @@
 //! `scan`: one flat row a dump, and what rows are summed up to. The columns
 //! are one table, [`COLUMNS`]: JSON, CSV, text and Parquet all follow it.
 
+mod clusters;
 mod columns;
 mod groups;
 mod id;
