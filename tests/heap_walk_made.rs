@@ -6,7 +6,7 @@ mod support;
 use dumpmap::evidence::heaps::walk::{CrtUse, Reason, State, block_at, crt_block, page_heap_block};
 use dumpmap::synth::debug_heap::{self, PageHeap};
 use dumpmap::synth::heap::{self, Block as Plan, Heap, Segment, old_heap};
-use dumpmap::synth::windows::{Allocation, PageRange, Process};
+use dumpmap::synth::windows::{Allocation, Capture, Layout, PageRange, Process};
 use dumpmap::synth::{PAGE_NOACCESS, PAGE_READONLY, PAGE_READWRITE};
 
 use support::heaps::*;
@@ -192,6 +192,15 @@ fn blocks_of_debug_heaps() {
             let [page] = found[..] else { panic!("{found:x?}") };
             assert_eq!((page.size, page.full, page.busy), (77, false, true));
         });
+        let (block, text) = explain(&layout, busy(&layout)[1].address + 0x20);
+        let page = &block["page_heap"];
+        assert_eq!((&page["mode"], &page["size"]), (&"light".into(), &77.into()), "{block}");
+        // The made block ends without a fence, so nothing is said of it.
+        assert_eq!(
+            (&page["busy"], &page["fence_intact"]),
+            (&true.into(), &serde_json::Value::Null)
+        );
+        assert!(text.contains("page heap"), "{text}");
     }
 }
 
@@ -227,8 +236,30 @@ fn a_full_page_heap() {
         assert_eq!(block_at(scope, block + user + 5).unwrap().block, only);
         assert_eq!(page_heap_block(scope, &only).unwrap().size, size);
     });
+    let (found, text) = explain(&layout, block + user + 5);
+    let page = &found["page_heap"];
+    assert_eq!((&found["offset"], &found["place"]), (&5.into(), &"page heap".into()), "{found}");
+    assert_eq!((&page["mode"], &page["size"]), (&"full".into(), &size.into()), "{found}");
+    assert_eq!((&page["busy"], &page["fence_intact"]), (&true.into(), &true.into()));
+    assert!(text.contains("page heap"), "{text}");
     layout.write(block + user + size + 2, [0]);
+    let (damaged, _) = explain(&layout, block + user + 5);
+    assert_eq!(damaged["page_heap"]["fence_intact"], false, "{damaged}");
     check(&layout, 0, |_, sums, _| {
         assert_eq!(reasons(&sums), [(block + user + size + 2, Reason::Stamp)]);
     });
+}
+
+/// What `explain` says of an address: the block as JSON, and the whole text.
+fn explain(layout: &Layout, address: u64) -> (serde_json::Value, String) {
+    let name = format!("dumpmap-page-heap-{}-{address:x}.dmp", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, layout.dump(Capture::Full).build()).unwrap();
+    let (file, address) = (path.to_str().unwrap(), format!("{address:#x}"));
+    let json = support::run(["explain", file, &address, "-f", "json"]);
+    let text = support::run(["explain", file, &address]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(json.status, Some(0), "{}", json.stderr);
+    let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    (report["addresses"][0]["heap"]["block"].clone(), text.stdout)
 }

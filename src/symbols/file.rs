@@ -14,13 +14,12 @@ use breakpad_symbols::{FrameSymbolizer, SimpleModule, SymbolError, SymbolFile};
 
 use super::{Inlined, Symbol};
 
-/// Bytes of a file. Firefox's largest has 500 MB.
+/// Bytes of a file: what is larger is no symbol file of a real program.
 const FILE: u64 = 1 << 30;
-/// Records that are kept of one file, and their bytes. Firefox's largest file
-/// has 2 million.
+/// Records that are kept of one file, and their bytes.
 const KEPT: u64 = 8_000_000;
 const KEPT_BYTES: u64 = 512 << 20;
-/// Bytes of one line. Names of 80 KB have been seen.
+/// Bytes of one line: names of templates are long.
 const LINE: u64 = 1 << 20;
 /// Inlined functions of one address.
 const INLINED: usize = 64;
