@@ -195,7 +195,7 @@ fn blocks_of_debug_heaps() {
         let (block, text) = explain(&layout, busy(&layout)[1].address + 0x20);
         let page = &block["page_heap"];
         assert_eq!((&page["mode"], &page["size"]), (&"light".into(), &77.into()), "{block}");
-        // The made block ends without a fence, so nothing is said of it.
+        // Only a full page heap has a fence that is looked at.
         assert_eq!(
             (&page["busy"], &page["fence_intact"]),
             (&true.into(), &serde_json::Value::Null)

@@ -36,6 +36,7 @@ mod memory_info;
 mod misc;
 mod modules;
 mod notes;
+mod stability;
 mod strings;
 mod system;
 mod threads;
@@ -53,6 +54,7 @@ pub use memory_info::{MemoryInfoList, RawRegion, RawRegions};
 pub use misc::ProcessInfo;
 pub use modules::{FunctionTable, Module, ModuleList, UnloadedModule, file_name};
 pub use notes::{Annotation, Notes};
+pub use stability::StabilityReport;
 pub use system::{Arch, Platform, PointerWidth, SystemInfo};
 pub use threads::{Thread, ThreadInfo};
 
@@ -96,6 +98,8 @@ pub struct Dump<'s> {
     pub exception: Option<Exception>,
     /// The system's memory (21).
     pub system_memory: Option<SystemMemory>,
+    /// Chromium's stability report (0x4b6b0002).
+    pub stability: Option<StabilityReport>,
     /// The process' counters (22).
     pub vm_counters: Option<VmCounters>,
     /// Comments and annotations (10, 11, 0x43500001, 0x47670001, 0x47670002).
@@ -139,6 +143,7 @@ impl<'s> Dump<'s> {
         let exception = exception::read(&mut reader, &system);
         let system_memory = counters::read_system_memory(&mut reader);
         let vm_counters = counters::read_vm_counters(&mut reader);
+        let stability = stability::read(&mut reader);
         let notes = notes::read(&mut reader);
         linux.settle(&mut reader, &system);
         Ok(Dump {
@@ -158,6 +163,7 @@ impl<'s> Dump<'s> {
             handles,
             exception,
             system_memory,
+            stability,
             vm_counters,
             notes,
             issues,

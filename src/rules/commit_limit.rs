@@ -26,10 +26,29 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
+/// The system's commit counters, when the dump was written.
+#[derive(Clone, Copy)]
+struct Commit {
+    limit: u64,
+    left: u64,
+}
+
+/// Of SystemMemoryInfo, else of Chromium's stability report.
+fn commit(facts: Facts<'_>) -> Option<Commit> {
+    let by_system = facts.dump.system_memory.map(|memory| Commit {
+        limit: memory.commit_limit,
+        left: memory.commit_limit.saturating_sub(memory.committed),
+    });
+    let by_report = facts
+        .dump
+        .stability
+        .map(|report| Commit { limit: report.commit_limit, left: report.commit_left });
+    [by_system, by_report].into_iter().flatten().find(|commit| commit.limit > 0)
+}
+
 /// What the system could still commit, when the dump was written.
 pub(super) fn commit_left(facts: Facts<'_>) -> Option<u64> {
-    let memory = facts.dump.system_memory.filter(|memory| memory.commit_limit > 0)?;
-    Some(memory.commit_limit.saturating_sub(memory.committed))
+    commit(facts).map(|commit| commit.left)
 }
 
 fn check(facts: Facts<'_>) -> Vec<Finding> {
@@ -37,15 +56,15 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let by_code = failed_allocation(facts).filter(|failed| failed.commit_limit);
-    let memory = facts.dump.system_memory.zip(commit_left(facts));
+    let commit = commit(facts);
     let threshold = facts.value(&RULE, &LEFT);
-    let (severity, message) = match (by_code, memory) {
-        (_, Some((memory, left))) if left < threshold => (
+    let (severity, message) = match (by_code, commit) {
+        (_, Some(Commit { limit, left })) if left < threshold => (
             Severity::Error,
             format!(
                 "the system could commit {} more of {}, under {}",
                 human(left),
-                human(memory.commit_limit),
+                human(limit),
                 human(threshold)
             ),
         ),
@@ -53,34 +72,28 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
             Severity::Error,
             format!("the process died of {}: the system could commit no more memory", failed.what),
         ),
-        (None, Some((memory, left)))
-            if percent(left, memory.commit_limit) < facts.value(&RULE, &LEFT_PERCENT) =>
+        (None, Some(Commit { limit, left }))
+            if percent(left, limit) < facts.value(&RULE, &LEFT_PERCENT) =>
         {
             (
                 Severity::Warning,
-                format!(
-                    "the system could commit {} more of {}",
-                    human(left),
-                    human(memory.commit_limit)
-                ),
+                format!("the system could commit {} more of {}", human(left), human(limit)),
             )
         }
         _ => return Vec::new(),
     };
     let mut details = Vec::new();
     let mut numbers = Vec::new();
-    if let Some((memory, left)) = memory {
+    if let Some(Commit { limit, left }) = commit {
+        numbers = vec![("commit_left", left), ("commit_limit", limit)];
+    }
+    if let Some(memory) = facts.dump.system_memory.filter(|memory| memory.commit_limit > 0) {
         details.push(format!(
             "{} of {} physical memory was available",
             human(memory.available),
             human(memory.physical)
         ));
-        numbers = vec![
-            ("commit_left", left),
-            ("commit_limit", memory.commit_limit),
-            ("committed", memory.committed),
-            ("physical_available", memory.available),
-        ];
+        numbers.extend([("committed", memory.committed), ("physical_available", memory.available)]);
     }
     if let Some(counters) = facts.dump.vm_counters {
         details.push(format!("this process had committed {}", human(counters.private)));
@@ -97,6 +110,7 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use crate::dump::stream_type;
     use crate::rules::testing::{severities, verdict};
     use crate::rules::{Severity, Verdict};
     use crate::synth::{DumpBuilder, Exception, Region, SystemMemoryInfo};
@@ -124,6 +138,11 @@ mod tests {
         assert_eq!(verdict(&dump(limit - (1 << 30), limit)).0, Verdict::NearLimit);
         assert!(severities(ID, &dump(20 << 30, limit)).is_empty());
         assert!(severities(ID, &dump(0, 0)).is_empty(), "counters that are not set");
+        // A limit of 8 GiB, and 100 MiB left, in pages.
+        let system = [0x08, 0x80, 0x80, 0x80, 0x01, 0x10, 0x80, 0xc8, 0x01];
+        let report = [&[0x3a, 11, 0x0a, 9][..], &system].concat();
+        let chromium = DumpBuilder::windows_x64().raw(stream_type::STABILITY_REPORT, report);
+        assert_eq!(severities(ID, &chromium), [Severity::Error]);
         let by_code = DumpBuilder::windows_x64().exception(Exception::new(1, 0xc000_012d, 0x1000));
         assert_eq!(severities(ID, &by_code), [Severity::Error]);
     }
