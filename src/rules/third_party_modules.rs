@@ -78,9 +78,9 @@ fn system_folder(path: &str) -> Option<&str> {
 fn is_within(folder: &str, parent: &str) -> bool {
     let mut chars = folder.chars();
     let same = |left: char, right: char| {
-        left == right || is_separator(left) && is_separator(right) || {
-            left.to_lowercase().eq(right.to_lowercase())
-        }
+        left == right
+            || (is_separator(left) && is_separator(right))
+            || left.to_lowercase().eq(right.to_lowercase())
     };
     parent.chars().all(|right| chars.next().is_some_and(|left| same(left, right)))
         && chars.next().is_none_or(is_separator)
