@@ -1,6 +1,5 @@
 //! `scan`: many dumps, one row each, as they come.
 
-mod inputs;
 mod isolated;
 #[cfg(feature = "parquet")]
 mod parts;
@@ -9,19 +8,16 @@ mod resume;
 mod rows;
 mod tally;
 
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use clap::{Args, ValueEnum};
 use dumpmap::batch::{self, Outcome};
-use dumpmap::inputs::Shard;
 use dumpmap::limits::{Depth, Limits};
 use dumpmap::report::Input;
 use dumpmap::report::scan::{COLUMNS, Column, GroupBy, Nested, Order, ScanRow, column};
 
+use super::inputs::Inputs;
 use super::{Done, Failure, Options, input, output};
 use isolated::Isolated;
 use progress::Progress;
@@ -33,27 +29,8 @@ use tally::Tally;
     read, or the command is wrong.\nColumns: `dumpmap schema scan`. Ctrl-C ends a run after the \
     dumps that have begun.")]
 pub(super) struct Scan {
-    /// Dumps, folders with dumps anywhere below, patterns such as 'a/**/*.dmp';
-    /// - reads one dump from standard input
-    #[arg(value_name = "PATH", required_unless_present_any = ["files_from", "files0_from"])]
-    paths: Vec<PathBuf>,
-    /// Also the paths in a file, one a line; - reads them from standard input
-    #[arg(long, value_name = "FILE")]
-    files_from: Option<PathBuf>,
-    /// As --files-from, with a NUL byte after each path
-    #[arg(long, value_name = "FILE", conflicts_with = "files_from")]
-    files0_from: Option<PathBuf>,
-    /// Follows links to folders
-    #[arg(long)]
-    follow: bool,
-    /// Only part I of N, by a hash of the path, to share the work between
-    /// machines: 1/4 to 4/4
-    #[arg(long, value_name = "I/N")]
-    shard: Option<Shard>,
-    /// How many dumps are read at the same time; without it as many as there
-    /// are processors
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    inputs: Inputs,
     /// Sorts by a column: figures largest first, words from A to Z
     #[arg(long, value_name = "COLUMN", value_parser = sorted_by)]
     sort: Option<&'static Column>,
@@ -180,7 +157,7 @@ fn start(
 ) -> Result<batch::Rows<ScanRow>, Failure> {
     let privacy = input::privacy(options);
     let batch = batch::Options {
-        workers: args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, Into::into),
+        workers: args.inputs.workers(),
         limits: Limits { strip_cells: 1, ..input::limits_or(options, Depth::Streams) },
         stop: Arc::clone(stop),
         // Rows with lists are large.
@@ -188,7 +165,7 @@ fn start(
         ..batch::Options::default()
     };
     let (nested, hash) = (args.nested(), args.hash);
-    let inputs = held.skip(inputs::of(args)?);
+    let inputs = held.skip(args.found()?);
     let cannot = |error| Failure::Message(format!("scan: cannot start: {error}"));
     if args.isolate {
         let isolated = Isolated::new(args, options)?;
@@ -220,6 +197,16 @@ fn stop_on_interrupt() -> Arc<AtomicBool> {
 }
 
 impl Scan {
+    /// The inputs; the one file of a process of its own.
+    fn found(&self) -> Result<Box<dyn Iterator<Item = dumpmap::inputs::Input> + Send>, Failure> {
+        match (&self.isolated, self.inputs.paths.first()) {
+            (Some(kind), Some(path)) => {
+                Ok(Box::new(std::iter::once(dumpmap::inputs::Input::of_kind(kind, path))))
+            }
+            _ => self.inputs.find(),
+        }
+    }
+
     fn order(&self) -> Option<Order> {
         let usual = || self.top.and_then(|_| column("total_private"));
         let column = self.sort.or_else(usual)?;

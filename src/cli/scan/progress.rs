@@ -12,7 +12,7 @@ use dumpmap::report::scan::ScanRow;
 use dumpmap::size::human;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Scan, inputs};
+use super::Scan;
 use crate::cli::{Failure, Options};
 
 /// The line, if there is one.
@@ -41,9 +41,8 @@ impl Progress {
         bar.enable_steady_tick(Duration::from_millis(200));
         let (counted, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         // Lists may come from a pipe, which can be read once.
-        if args.files_from.is_none() && args.files0_from.is_none() {
-            let (inputs, counted, over) =
-                (inputs::of(args)?, Arc::clone(&counted), Arc::clone(&over));
+        if args.inputs.files_from.is_none() && args.inputs.files0_from.is_none() {
+            let (inputs, counted, over) = (args.found()?, Arc::clone(&counted), Arc::clone(&over));
             thread::spawn(move || {
                 let number = inputs.take_while(|_| !over.load(Ordering::Relaxed)).count();
                 counted.store(number as u64, Ordering::Relaxed);
