@@ -131,6 +131,16 @@ fn numbers_of_the_scenarios() {
     assert_eq!(explosion, Some(401));
 }
 
+/// plug_a and plug_b are linked for one base; the program loads plug_a first.
+#[test]
+fn a_module_that_collided() {
+    let Some((findings, _)) = dump("scenarios", "x64-images.full.dmp.zst") else { return };
+    let found = findings.iter().find(|finding| finding.rule == "relocated-modules");
+    let expected = "plug_b-x64.dll at 0x7ffffe8e0000, its header says 0x300000000: \
+                    plug_a-x64.dll is there";
+    assert_eq!(found.expect("a finding").details, [expected]);
+}
+
 #[test]
 fn what_the_scenarios_are_about() {
     let cases = [
@@ -142,6 +152,7 @@ fn what_the_scenarios_are_about() {
         ("x64-images.full.dmp.zst", Severity::Warning, "pe-in-private-memory"),
         ("x64-images.full.dmp.zst", Severity::Warning, "image-mapped-twice"),
         ("x64-images.full.dmp.zst", Severity::Note, "unlisted-image"),
+        ("x64-images.full.dmp.zst", Severity::Note, "relocated-modules"),
         ("x64-basic.normal.dmp", Severity::Note, "dump-lacks-map"),
         ("lx-all.dmp.zst", Severity::Warning, "writable-executable"),
         ("lx-all.dmp.zst", Severity::Note, "deleted-files-mapped"),

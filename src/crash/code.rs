@@ -106,9 +106,14 @@ impl<'a> CodeIndex<'a> {
     /// Whether code can be there: the pages of a map that knows protections
     /// say so, else the section of an image, else that it is in an image.
     pub(super) fn is_code(&self, address: u64) -> bool {
-        /// No image has code before it: the least alignment of sections.
+        /// No image has code before it: the least alignment of sections. ELF
+        /// headers lie in executable pages, and the loader's notes on the
+        /// stack point to them.
         const HEADER: u64 = 0x200;
         let image = self.image(address).map(|(_, image)| image);
+        if image.is_some_and(|image| address.wrapping_sub(image.range.start()) < HEADER) {
+            return false;
+        }
         if self.map.source != MapSource::Rebuilt {
             let region = self.map.find(address);
             let region = region.filter(|region| region.state == State::Commit);
@@ -120,7 +125,7 @@ impl<'a> CodeIndex<'a> {
                 let inside = sections.find(|section| section.range.contains(address));
                 inside.is_some_and(|section| section.protect.is_executable())
             }
-            Some(image) => address.wrapping_sub(image.range.start()) >= HEADER,
+            Some(_) => true,
             None => find(&self.made, address).is_some(),
         }
     }

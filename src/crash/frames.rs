@@ -7,14 +7,21 @@
 use super::code::{CodeIndex, CodePlace};
 use super::thread::CrashThread;
 use crate::dump::bytes::{u32_at, u64_at};
-use crate::dump::{Arch, MemoryReader, PointerWidth};
+use crate::dump::{Arch, MemoryReader, Platform, PointerWidth};
 use crate::evidence::Confidence;
 use crate::limits::Depth;
+use crate::map::MapSource;
 
-/// Frames of one stack.
+/// Frames of one stack, those of a chain of frame pointers apart.
 const FRAMES: usize = 64;
-/// Bytes of the stack that are looked at.
-const STACK: u64 = 64 << 10;
+/// Frames of one chain: who began a recursion matters more than its middle.
+const CHAIN: usize = 1024;
+/// Chains that lead nowhere before the scan looks for no more of them.
+const CHAINS: usize = 64;
+/// Bytes of the stack that are scanned.
+const SCAN: u64 = 64 << 10;
+/// Bytes of the stack that a chain may lead over.
+const STACK: u64 = 1 << 20;
 
 /// How a frame was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +35,9 @@ pub enum Trust {
     /// The value at the stack pointer, where the instruction pointer is in no
     /// code: the caller of a bad function pointer.
     StackTop,
-    /// The chain of frame pointers. Functions without one are missing.
+    /// The chain of frame pointers. Functions without one are missing. Where
+    /// the chain was found by the scan it is [`Confidence::Heuristic`], and so
+    /// are frames in memory that is not known to be code.
     FramePointer,
     /// A value on the stack that looks like a return address. May be left
     /// over from a call that is long done.
@@ -94,15 +103,13 @@ pub(super) fn walk(
     let chain = walk.chain(&stack, pointers.frame_pointer);
     if (!in_code || chain.returns.is_empty())
         && let Some(link) = thread.register("lr").map(strip)
-        && chain.returns.first() != Some(&link)
+        && chain.returns.first().map(|of| of.address) != Some(link)
         && walk.is_return(link)
     {
         let confidence = if in_code { Confidence::Heuristic } else { Confidence::Derived };
         walk.push(link, Trust::LinkRegister, confidence);
     }
-    for address in &chain.returns {
-        walk.push(*address, Trust::FramePointer, Confidence::Derived);
-    }
+    walk.push_chain(&chain, Confidence::Derived);
     if !chain.is_whole {
         walk.scan(&stack, next.max(chain.end));
     }
@@ -118,23 +125,38 @@ struct Walk<'a, 'c> {
 /// The return addresses that frame pointers lead to.
 #[derive(Debug, Default)]
 struct Chain {
-    returns: Vec<u64>,
+    returns: Vec<Return>,
     /// The first byte above the last of its frames.
     end: u64,
     /// Whether it ends as chains do at the start of a thread.
     is_whole: bool,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Return {
+    address: u64,
+    /// Whether code is known to be there: in a map without protections, code
+    /// made at run time is not.
+    is_code: bool,
+    /// The first byte above its frame.
+    end: u64,
+}
+
 impl Walk<'_, '_> {
     fn push(&mut self, instruction: u64, trust: Trust, confidence: Confidence) {
-        if self.frames.len() < FRAMES {
-            // The lowest bit of an address of ARM is the instruction set.
-            let instruction = match self.codes.dump.system.arch {
-                Arch::Arm => instruction & !1,
-                _ => instruction,
-            };
-            let place = self.codes.place(instruction);
-            self.frames.push(Frame { instruction, trust, confidence, place });
+        // The lowest bit of an address of ARM is the instruction set.
+        let instruction = match self.codes.dump.system.arch {
+            Arch::Arm => instruction & !1,
+            _ => instruction,
+        };
+        let place = self.codes.place(instruction);
+        self.frames.push(Frame { instruction, trust, confidence, place });
+    }
+
+    fn push_chain(&mut self, chain: &Chain, confidence: Confidence) {
+        for of in &chain.returns {
+            let confidence = if of.is_code { confidence } else { Confidence::Heuristic };
+            self.push(of.address, Trust::FramePointer, confidence);
         }
     }
 
@@ -144,28 +166,48 @@ impl Walk<'_, '_> {
             && self.codes.follows_call(address, &mut self.reader) != Some(false)
     }
 
-    /// Follows [frame] -> caller's frame, [frame + 1] -> return address. Each
-    /// frame lies above the one before, which also ends any cycle. On x64 the
-    /// register is as often something else: one good link may be chance.
-    fn chain(&mut self, stack: &Captured, mut frame: u64) -> Chain {
-        let mut chain = Chain::default();
+    /// The chain that a register begins. On x64 it is as often something
+    /// else: one good link may be chance, unless a call is seen before it.
+    fn chain(&mut self, stack: &Captured, frame: u64) -> Chain {
         let least = match self.codes.dump.system.arch {
             Arch::X86 | Arch::Arm64 => 1,
             Arch::Amd64 => 2,
-            _ => return chain,
+            _ => return Chain::default(),
         };
+        let chain = self.links(stack, frame);
+        let known = chain.returns.iter().filter(|of| of.is_code).count();
+        let is_seen =
+            |first: &Return| self.codes.follows_call(first.address, &mut self.reader) == Some(true);
+        match known >= least || chain.returns.first().is_some_and(is_seen) {
+            true => chain,
+            false => Chain::default(),
+        }
+    }
+
+    /// Follows [frame] -> caller's frame, [frame + 1] -> return address. Each
+    /// frame lies above the one before, which also ends any cycle. Frames of
+    /// code made at run time count only between others.
+    fn links(&mut self, stack: &Captured, mut frame: u64) -> Chain {
+        let mut chain = Chain::default();
         let width = stack.width();
-        while chain.returns.len() < FRAMES && frame.is_multiple_of(width) {
+        while chain.returns.len() < CHAIN && frame.is_multiple_of(width) {
             let words = (stack.word(frame), stack.word(frame.saturating_add(width)));
             let (Some(caller), Some(address)) = words else { break };
-            let address = self.strip_authentication(address);
-            if !self.is_return(address) {
+            if (caller, address) == (0, 0) {
+                let last = chain.returns.last();
+                chain.is_whole = last.is_some_and(|of| of.is_code && self.begins_threads(of));
                 break;
             }
-            chain.returns.push(address);
-            chain.end = frame.saturating_add(2 * width);
+            let address = self.strip_authentication(address);
+            let is_code = self.is_return(address);
+            if !is_code && !self.may_be_made(address, stack) {
+                break;
+            }
+            let end = frame.saturating_add(2 * width);
+            let of = Return { address, is_code, end };
+            chain.returns.push(of);
             if caller == 0 {
-                chain.is_whole = true;
+                chain.is_whole = is_code && self.begins_threads(&of);
                 break;
             }
             if caller <= frame {
@@ -173,10 +215,41 @@ impl Walk<'_, '_> {
             }
             frame = caller;
         }
-        if chain.returns.len() < least {
-            return Chain::default();
-        }
+        let known = chain.returns.iter().rposition(|of| of.is_code).map_or(0, |at| at + 1);
+        chain.returns.truncate(known);
+        chain.end = chain.returns.last().map_or(0, |of| of.end);
         chain
+    }
+
+    /// Whether code made at run time may be at an address: memory that no
+    /// module has, in a map that does not know what can be executed.
+    fn may_be_made(&self, address: u64, stack: &Captured) -> bool {
+        const LOWEST: u64 = 0x1_0000;
+        self.codes.map.source == MapSource::Rebuilt
+            && self.codes.place(address).module.is_none()
+            && address >= LOWEST
+            && address == strip(address)
+            && stack.word(address).is_none()
+    }
+
+    /// Whether a return address is in a module that starts threads. A frame
+    /// pointer of 0 anywhere else is a register used for another thing.
+    fn begins_threads(&self, of: &Return) -> bool {
+        const STARTERS: [&str; 8] = [
+            "libc.",
+            "libc-",
+            "libpthread",
+            "ld-",
+            "linker",
+            "libdyld.",
+            "dyld",
+            "libsystem_pthread.",
+        ];
+        let name = self.codes.place(of.address).name;
+        match self.codes.dump.system.platform {
+            Platform::Windows => name.eq_ignore_ascii_case("ntdll.dll"),
+            _ => STARTERS.iter().any(|starter| name.starts_with(starter)),
+        }
     }
 
     /// ARM64 signs return addresses in the bits that user addresses lack.
@@ -187,12 +260,32 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// What looks like return addresses, up to where a chain of frame
+    /// pointers begins that leads to the start of the thread.
     fn scan(&mut self, stack: &Captured, from: u64) {
         let width = stack.width();
+        let end = from.saturating_add(SCAN);
         let Some(mut at) = from.checked_next_multiple_of(width) else { return };
+        // Elsewhere functions without one are many, and what the loader left
+        // on the stack of the main thread looks like a chain.
+        let system = &self.codes.dump.system;
+        let has_chains = match system.arch {
+            Arch::X86 => system.platform == Platform::Windows,
+            arch => arch == Arch::Arm64,
+        };
+        let mut chains = 0;
         while self.frames.len() < FRAMES
+            && at < end
             && let Some(value) = stack.word(at)
         {
+            if has_chains && value > at && chains < CHAINS {
+                let chain = self.links(stack, at);
+                let has_callers = chain.returns.len() > 1;
+                if chain.is_whole && has_callers {
+                    return self.push_chain(&chain, Confidence::Heuristic);
+                }
+                chains += usize::from(has_callers);
+            }
             if self.codes.is_code(value) {
                 match self.codes.follows_call(value, &mut self.reader) {
                     Some(true) => self.push(value, Trust::Scan, Confidence::Heuristic),

@@ -84,7 +84,7 @@ pub fn crash(report: &CrashReport<'_>) -> String {
     out.push_str(&format!("- signature: {}\n", safe(signature)));
     out.push_str("\n### Frames\n\n");
     out.push_str(&text::crash_frames(report).markdown());
-    if let Some(note) = text::frames_note(report) {
+    for note in text::frames_notes(report) {
         out.push_str(&format!("\n{}\n", safe(note)));
     }
     let lines = text::symbol_lines(report);

@@ -34,9 +34,11 @@ mod module_mitigations;
 mod near_limit;
 mod orphan_stacks;
 mod out_of_memory;
+mod overlapping_modules;
 mod oversized_stack_reservations;
 mod pe_in_private_memory;
 mod pe_mapped_as_data;
+mod relocated_modules;
 mod stack_near_overflow;
 mod stack_overflow;
 mod stack_pivot;
@@ -137,6 +139,8 @@ pub const ALL: &[Rule] = &[
     pe_mapped_as_data::RULE,
     unlisted_image::RULE,
     module_header_mismatch::RULE,
+    overlapping_modules::RULE,
+    relocated_modules::RULE,
     module_mitigations::RULE,
     image_mapped_twice::RULE,
     third_party_modules::RULE,

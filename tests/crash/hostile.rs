@@ -43,11 +43,13 @@ fn a_stack_full_of_return_addresses_is_bounded() {
         let crash = crash(&on_stack(DumpBuilder::windows_x64(), registers, &words));
         assert_eq!(crash.frames.len(), 64);
     }
-    // A chain that goes on for ever.
+    // A chain that goes on for ever: by the register, and where the scan finds it.
     let chain: Vec<u64> = (1..5_000).flat_map(|at| [STACK + 16 * at, CODE + 4]).collect();
-    let registers = Registers { instruction: CODE, stack: STACK, frame: STACK, link: 0 };
-    let crash = crash(&on_stack(DumpBuilder::windows_x64(), registers, &chain));
-    assert_eq!(crash.frames.len(), 64);
+    for (frame, frames) in [(STACK, 1025), (0, 64)] {
+        let registers = Registers { instruction: CODE, stack: STACK, frame, link: 0 };
+        let crash = crash(&on_stack(DumpBuilder::windows_arm64(), registers, &chain));
+        assert_eq!(crash.frames.len(), frames);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod support;
 mod collected;
 mod families;
 mod hostile;
+mod peer;
 mod raw;
 mod scenarios;
 mod shown;

@@ -12,6 +12,8 @@ use crate::{crash, frames};
 const CODE: u64 = 0x40_1000;
 const DATA: u64 = 0x40_3000;
 const STACK: u64 = 0x20_0000;
+/// Where threads start.
+const NTDLL: u64 = 0x7700_0000;
 
 /// A program of two sections, its first loaded at `base`, and a thread whose stack holds these words.
 fn program(dump: DumpBuilder, slide: u64, registers: Registers, words: &[u64]) -> DumpBuilder {
@@ -25,6 +27,8 @@ fn program(dump: DumpBuilder, slide: u64, registers: Registers, words: &[u64]) -
     let exception = Exception { context, ..Exception::new(7, 0x8000_0003, registers.instruction) };
     let stack = Stack::Captured(dumpmap::synth::Memory::new(STACK, bytes));
     dump.module(Module::new(r"C:\App\Prog.exe", base, 0x4000))
+        .module(Module::new(r"C:\Windows\System32\ntdll.dll", NTDLL, 0x2000))
+        .region(Region::image(NTDLL, 0x2000, PAGE_EXECUTE_READ, NTDLL))
         .region(Region::commit(STACK, 0x1000, PAGE_READWRITE))
         .region(Region::image(base, 0x1000, PAGE_READONLY, base))
         .region(Region::image(base + 0x1000, 0x2000, PAGE_EXECUTE_READ, base))
@@ -40,21 +44,101 @@ fn at(instruction: u64, frame: u64) -> Registers {
 #[test]
 fn a_chain_of_frame_pointers_on_x86() {
     // Locals that look like code, two frames, the end of the chain, rubbish above it.
-    let words = [CODE + 0x700, 0, STACK + 0x18, CODE + 0x10, 0, 0, 0, CODE + 0x20, CODE + 0x30];
-    let dump = program(DumpBuilder::windows_x86(), 0, at(CODE, STACK + 8), &words);
-    let crash = crash(&dump);
+    let first = NTDLL + 0x1020;
+    for end in [vec![0, first], vec![STACK + 0x20, first, 0, 0]] {
+        let mut words = vec![CODE + 0x700, 0, STACK + 0x18, CODE + 0x10, 0, 0];
+        words.extend(end);
+        words.push(CODE + 0x30);
+        let dump = program(DumpBuilder::windows_x86(), 0, at(CODE, STACK + 8), &words);
+        let crash = crash(&dump);
+        assert_eq!(
+            frames(&crash),
+            [
+                "Prog.exe+0x1000 context",
+                "Prog.exe+0x1010 frame-pointer",
+                "ntdll.dll+0x1020 frame-pointer"
+            ]
+        );
+        assert_eq!(
+            crash.signature,
+            "EXCEPTION_BREAKPOINT | prog.exe+0x1000 | prog.exe+0x1010 | ntdll.dll+0x1020"
+        );
+    }
+}
+
+/// A function that uses the register for something else ends the chain; the scan finds where it
+/// goes on.
+#[test]
+fn a_chain_that_breaks_and_begins_again() {
+    let words = [
+        0,
+        CODE + 0x10,
+        CODE + 0x700,
+        // Left over: it leads to no start of a thread.
+        STACK + 0x14,
+        CODE + 0x20,
+        0x1234,
+        CODE + 0x30,
+        STACK + 0x28,
+        CODE + 0x40,
+        0,
+        0,
+        NTDLL + 0x1020,
+        CODE + 0x50,
+    ];
+    let found = crash(&program(DumpBuilder::windows_x86(), 0, at(CODE, STACK), &words));
     assert_eq!(
-        frames(&crash),
+        frames(&found),
         [
             "Prog.exe+0x1000 context",
             "Prog.exe+0x1010 frame-pointer",
-            "Prog.exe+0x1020 frame-pointer"
+            "Prog.exe+0x1700 scan",
+            "Prog.exe+0x1020 scan",
+            "Prog.exe+0x1030 scan",
+            "Prog.exe+0x1040 frame-pointer",
+            "ntdll.dll+0x1020 frame-pointer"
         ]
     );
+    let known: Vec<Confidence> = found.frames[4..].iter().map(|of| of.confidence).collect();
+    assert_eq!(known, [Confidence::Fallback, Confidence::Heuristic, Confidence::Heuristic]);
+    assert_eq!(found.signature, "EXCEPTION_BREAKPOINT | prog.exe+0x1000 | prog.exe+0x1010");
+}
+
+/// Code made at run time is in no module, and a map without protections does not know of it.
+#[test]
+fn a_chain_through_code_made_at_run_time() {
+    let (base, made) = (0x1_0000_0000, 0x3_0000_0000_u64);
+    let of = |words: &[u64]| {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let stack = Stack::Captured(dumpmap::synth::Memory::new(STACK, bytes));
+        let context = Context::Registers(at(base + 0x1000, STACK));
+        let dump = DumpBuilder::with_system(Architecture::Arm64, Platform::MacOs, (14, 0, 0))
+            .module(Module::new("/App/node", base, 0x4000))
+            .thread(Thread { stack, ..Thread::new(7) })
+            .exception(Exception { context, ..Exception::new(7, 1, base + 0x1000) });
+        crash(&dump)
+    };
+    let found = of(&[STACK + 0x10, made, STACK + 0x20, base + 0x1010, STACK + 0x30, made, 0, 8]);
     assert_eq!(
-        crash.signature,
-        "EXCEPTION_BREAKPOINT | prog.exe+0x1000 | prog.exe+0x1010 | prog.exe+0x1020"
+        frames(&found),
+        ["node+0x1000 context", "0x300000000 frame-pointer", "node+0x1010 frame-pointer",],
+        "what follows the last frame in a module is not known"
     );
+    let known: Vec<Confidence> = found.frames.iter().map(|of| of.confidence).collect();
+    assert_eq!(known, [Confidence::Recorded, Confidence::Heuristic, Confidence::Derived]);
+    // A number that no code can have, and an address of the stack, end the chain.
+    for other in [0x2c0c, STACK + 8] {
+        let found = of(&[STACK + 0x10, other, STACK + 0x20, base + 0x1010]);
+        assert_eq!(frames(&found), ["node+0x1000 context", "node+0x1010 scan"]);
+    }
+}
+
+/// The loader's notes point to the headers of images, which lie in executable pages.
+#[test]
+fn headers_of_images_are_no_code() {
+    let words = [0x40_0000, 0x40_0040, NTDLL + 0x1ff, NTDLL + 0x200];
+    let found = crash(&program(DumpBuilder::windows_x64(), 0, at(CODE, 0), &words));
+    assert_eq!(frames(&found), ["Prog.exe+0x1000 context", "ntdll.dll+0x200 scan"]);
 }
 
 #[test]
@@ -72,6 +156,12 @@ fn on_x64_one_link_may_be_chance() {
         ]
     );
     assert_eq!(chain(DATA), ["Prog.exe+0x1000 context", "Prog.exe+0x1010 scan"]);
+    // A call before it is proof enough.
+    let words = [STACK + 0x10, CODE + 0x10, 0, DATA];
+    let dump = program(DumpBuilder::windows_x64(), 0, at(CODE, STACK), &words);
+    let called =
+        |code: &[u8]| frames(&crash(&dump.clone().memory(CODE + 9, code.to_vec())))[1].clone();
+    assert_eq!(called(&[0x90, 0x90, 0xe8, 0, 0, 0, 0]), "Prog.exe+0x1010 frame-pointer");
 }
 
 #[test]

@@ -83,7 +83,8 @@ pub struct PeFacts {
     pub characteristics: u16,
     /// DllCharacteristics: 0x40 dynamic base, 0x100 NX, 0x4000 CFG.
     pub dll_characteristics: u16,
-    /// ImageBase: in memory the loader has put the real base here.
+    /// ImageBase: where the kernel moves an image (ASLR) it puts the real base
+    /// here; loaders that move one within a process may not.
     pub image_base: u64,
     /// SizeOfImage.
     pub size_of_image: u32,
@@ -91,6 +92,8 @@ pub struct PeFacts {
     pub timestamp: u32,
     /// CheckSum.
     pub checksum: u32,
+    /// Whether it has a header of .NET: a COM descriptor directory.
+    pub is_managed: bool,
 }
 
 /// One section of an image.

@@ -73,6 +73,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<PeHeader> {
             size_of_image: u32_at(optional, 56)?,
             timestamp: u32_at(nt_headers, 8)?,
             checksum: u32_at(optional, 64)?,
+            is_managed: directory(14).is_some_and(|(address, _)| address != 0),
         },
         size_of_headers: u32_at(optional, 60)?,
         section_alignment: u32_at(optional, 32)?,

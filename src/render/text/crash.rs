@@ -37,7 +37,7 @@ pub fn crash(report: &CrashReport<'_>, paint: Paint) -> String {
     }
     out.push('\n');
     out.push_str(&frames(report).text(paint, WIDTH));
-    if let Some(note) = frames_note(report) {
+    for note in frames_notes(report) {
         out.push_str(&labelled("", note, paint, DIM));
     }
     for line in symbol_lines(report) {
@@ -170,6 +170,7 @@ pub(crate) fn frames(report: &CrashReport<'_>) -> Table {
         }
         let found = match (frame.trust, frame.confidence) {
             ("scan", "fallback") => "scan?",
+            ("frame-pointer", "heuristic") => "frame-pointer?",
             (trust, _) => trust,
         };
         let style = if frame.trust == "scan" { DIM } else { anstyle::Style::new() };
@@ -214,20 +215,23 @@ pub(crate) fn symbol_lines(report: &CrashReport<'_>) -> Vec<String> {
 }
 
 /// What the words in the table mean.
-pub(crate) fn frames_note(report: &CrashReport<'_>) -> Option<&'static str> {
-    let is = |confidence| {
-        report.frames.iter().any(|of| of.trust == "scan" && of.confidence == confidence)
-    };
-    match (is("heuristic"), is("fallback")) {
-        (false, false) if report.dump.depth == "streams" => {
-            Some("callers are not known: stacks are not read at this depth (--depth streams)")
-        }
-        (false, false) => None,
-        (true, false) => Some("scan: a value on the stack with a call before it; may be left over"),
-        (_, true) => {
-            Some("scan?: a value on the stack that points to code; may be no return address")
-        }
+pub(crate) fn frames_notes(report: &CrashReport<'_>) -> Vec<&'static str> {
+    if report.dump.depth == "streams" {
+        return vec!["callers are not known: stacks are not read at this depth (--depth streams)"];
     }
+    let is = |trust, confidence| {
+        report.frames.iter().any(|of| of.trust == trust && of.confidence == confidence)
+    };
+    let mut notes = Vec::new();
+    if is("frame-pointer", "heuristic") {
+        notes.push("frame-pointer?: of a chain that the scan found, or in no module");
+    }
+    if is("scan", "fallback") {
+        notes.push("scan?: a value on the stack that points to code; may be no return address");
+    } else if is("scan", "heuristic") {
+        notes.push("scan: a value on the stack with a call before it; may be left over");
+    }
+    notes
 }
 
 /// As many in a line as fit.

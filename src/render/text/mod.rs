@@ -19,7 +19,7 @@ pub use check::check;
 pub(crate) use check::{check_line, check_text};
 pub use crash::crash;
 pub(crate) use crash::{
-    facts as crash_facts, frames as crash_frames, frames_note, no_crash, symbol_lines,
+    facts as crash_facts, frames as crash_frames, frames_notes, no_crash, symbol_lines,
     title as crash_title,
 };
 pub use diff::{DiffTables, diff};
