@@ -265,7 +265,7 @@ fn bytes_only_on_request() {
     let explained =
         support::run(["explain", path, "10000000", "7ff600001000", "--pointers"]).stdout;
     for line in [
-        "family     unexplained; one of 5 allocations of 1,024 K, RW",
+        "family     unexplained, +0x0; one of 5 allocations of 1,024 K, RW",
         "holds      99.9 % zero, constant entropy, first word leads into app.exe",
         "pointers   1 from data of app.exe, 1 from stacks",
     ] {

@@ -14,7 +14,7 @@ use crate::analysis::Analysis;
 use crate::classify::Piece;
 use crate::explained::{Explained, is_committed_private};
 use crate::limits::Depth;
-use crate::map::Protection;
+use crate::map::{MemoryType, Protection};
 use crate::totals::Shares;
 use contents::Contents;
 use families::Families;
@@ -87,6 +87,13 @@ pub struct Block {
 pub fn is_unexplained(analysis: &Analysis<'_>, piece: &Piece) -> bool {
     Explained::of(piece) == Explained::Nothing
         && is_committed_private(piece, analysis.map.source, &analysis.evidence.claims)
+}
+
+/// Whether an allocation with memory that nobody explains may have this piece:
+/// such memory itself, or what is reserved beside it.
+pub fn may_be_kin(piece: &Piece) -> bool {
+    Explained::of(piece) == Explained::Nothing
+        && piece.region.memory_type == Some(MemoryType::Private)
 }
 
 /// Blocks of one family whose contents are looked at.
