@@ -11,7 +11,7 @@ use std::thread;
 use clap::Args;
 use dumpmap::Analysis;
 use dumpmap::batch::{self, Outcome};
-use dumpmap::diff::{Question, RunChoice, Sort};
+use dumpmap::diff::{Question, Rows, RunChoice, Sort};
 use dumpmap::inputs::{self, Links};
 use dumpmap::render::html::{self, Linked};
 use dumpmap::report::scan::ScanRow;
@@ -66,8 +66,13 @@ fn one(path: &Path, options: &Options) -> Done {
 
 fn growth(paths: &[PathBuf], options: &Options) -> Done {
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-    let question =
-        Question { run: RunChoice::Decide, top: html::DIFF_ROWS, min: 0, sort: Sort::Committed };
+    let question = Question {
+        run: RunChoice::Decide,
+        top: html::DIFF_ROWS,
+        min: 0,
+        sort: Sort::Committed,
+        rows: Rows::Alike,
+    };
     let report = diff::report(&paths, &question, options)?;
     output::write(options, &paths, |out, _| html::diff(&report, out))
 }
