@@ -289,7 +289,7 @@ fn one_family_has_most() {
     let mixed = |nth: u64| 0x1000 * (nth % 5 + 1);
     assert_eq!(found(blocks(1_000, &mixed)), None);
     // More than are looked at one by one: every second block is large.
-    let large = |nth: u64| if nth % 2 == 0 { 0x8000 } else { mixed(nth) };
+    let large = |nth: u64| if nth.is_multiple_of(2) { 0x8000 } else { mixed(nth) };
     assert_eq!(found(blocks(20_000, &large)), Some((0x8000, 10_000)));
     assert_eq!(found(blocks(20_000, &mixed)), None);
 }
