@@ -105,8 +105,8 @@ fn is_blank(analysis: &Analysis<'_>, piece: &Piece) -> bool {
 /// Kind and name of a claim on a reservation: not of a row of another table.
 fn key<'a>(analysis: &'a Analysis<'_>, claim: &Claim) -> Option<Key<'a>> {
     let kind = claim.kind.filter(|kind| {
-        use RegionKind::{Heap, ManagedHeap, Private, Shareable};
-        matches!(kind, Heap | ManagedHeap | Private | Shareable)
+        use RegionKind::{Heap, ManagedHeap, Mapped, Private, Shareable};
+        matches!(kind, Heap | ManagedHeap | Mapped | Private | Shareable)
     })?;
     let source = matches!(
         claim.source,

@@ -59,8 +59,8 @@ pub use rules::{RuleView, RulesReport};
 pub use stacks::{StackSums, StackView, StacksReport};
 pub use streams::{MissingView, StreamView, StreamsReport};
 pub use summary::{
-    AuditView, CountersView, FindingView, FreeView, RowView, SetAsideView, SummaryReport,
-    SummaryView,
+    AuditView, CountersView, DominantView, FindingView, FreeView, RowView, SetAsideView,
+    SummaryReport, SummaryView,
 };
 pub use unexplained::{
     ContentsView, Details, FamilyView, FillView, FirstBytes, FirstWordView, InUnexplained,

@@ -136,6 +136,23 @@ pub fn describe(analysis: &Analysis<'_>, request: Request) -> Unexplained {
     }
 }
 
+/// Memory that is worth a word, and a family that is worth one.
+const WORTH: u64 = 1 << 20;
+const MEMBERS: u64 = 4;
+
+/// The family that has at least half of what nobody explains, without its
+/// contents. Maps of more than 4,096 regions are looked at only where a
+/// sample of 512 regions makes one likely.
+pub fn dominant(analysis: &Analysis<'_>) -> Option<Family> {
+    let shares = analysis.totals.total.shares?;
+    let blank = shares.unexplained;
+    if blank < WORTH || !families::may_dominate(analysis, blank, shares.sum()) {
+        return None;
+    }
+    let first = Families::of(analysis).top(1).pop()?;
+    (first.allocations >= MEMBERS && first.bytes >= blank / 2).then_some(first)
+}
+
 /// The families of the allocations around some addresses.
 #[derive(Debug)]
 pub struct Kin {
