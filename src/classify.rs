@@ -346,9 +346,11 @@ pub fn can_hold(region: &Region, kind: RegionKind, source: MapSource) -> bool {
     }
 }
 
-/// How a claim stands among those of its kind: smaller first.
+/// How a claim stands among those of its kind: smaller first, and behind all
+/// others what is only the best that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
+    left_over: bool,
     size: u64,
     confidence: Confidence,
     claim: u32,
@@ -356,7 +358,9 @@ struct Key {
 
 impl Key {
     fn of(id: u32, claim: &Claim) -> Key {
-        Key { size: claim.range.size(), confidence: claim.confidence, claim: id }
+        let confidence = claim.confidence;
+        let left_over = confidence == Confidence::Fallback;
+        Key { left_over, size: claim.range.size(), confidence, claim: id }
     }
 
     /// How it stands against another kind: better known first.

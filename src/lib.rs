@@ -60,6 +60,7 @@ pub mod owner;
 pub mod policy;
 pub mod render;
 pub mod report;
+pub mod reservation;
 pub mod rules;
 pub mod size;
 pub mod source;

@@ -127,6 +127,37 @@ error    text.dmp
     }
 }
 
+/// Paths are taken as `scan` takes them, and answered in their order.
+#[test]
+fn many_dumps() {
+    let scratch = scratch();
+    scratch.write("folder/nothing.dmp", b"");
+    scratch.write("list.txt", b"good.dmp\nfull.dmp\n");
+    let dumps = |args: &str| -> Vec<(String, String)> {
+        let report = json(&scratch, args);
+        let word = |value: &Value| value.as_str().unwrap().replace('\\', "/");
+        let dumps = report["dumps"].as_array().unwrap().iter();
+        dumps.map(|dump| (word(&dump["path"]), word(&dump["status"]))).collect()
+    };
+    let named = |dumps: &[(&str, &str)]| -> Vec<(String, String)> {
+        dumps.iter().map(|(path, status)| ((*path).into(), (*status).into())).collect()
+    };
+    let one = dumps("folder good.dmp -j 1");
+    let expected = [
+        ("folder/b.bin", "failed"),
+        ("folder/below/a.dmp", "passed"),
+        ("folder/nothing.dmp", "error"),
+        ("good.dmp", "passed"),
+    ];
+    assert_eq!(one, named(&expected));
+    assert_eq!(dumps("folder good.dmp -j 4"), one);
+    assert_eq!(dumps("g*.dmp"), named(&[("good.dmp", "passed")]));
+    let list = [("good.dmp", "passed"), ("full.dmp", "failed")];
+    assert_eq!(dumps("--files-from list.txt"), named(&list));
+    let output = check(&scratch, "folder -o folder/b.bin -f json");
+    assert_eq!(output.status, Some(2), "an input is written over");
+}
+
 #[test]
 fn figures_are_those_of_the_summary() {
     let scratch = scratch();

@@ -331,6 +331,26 @@ fn heaps_of_wine() {
         expect(&|layout| layout.write(block + 7, [0]), (block, Reason::PreviousSize));
         let sizes = subheap + if pointer == 8 { 0x18 } else { 8 };
         expect(&|layout| layout.write_pointer(sizes, 0x2_0000), (subheap, Reason::SegmentBounds));
+        // A large block in the list that is one of the heap's own, and too large for it.
+        let (lists, before, data) = if pointer == 8 { (0xa0, 0x10, 0x10) } else { (0x5c, 4, 8) };
+        let (head, start) = (address + lists, users[2] + 0x20);
+        let entry = start + before;
+        expect(
+            &|layout| {
+                for (at, value) in [
+                    (head, entry),
+                    (head + pointer, entry),
+                    (entry, head),
+                    (entry + pointer, head),
+                    (entry + data, 0),
+                    (entry + data + pointer, 0x3460_0000),
+                ] {
+                    layout.write_pointer(at, value);
+                }
+                layout.write(start + 8 * pointer - 8 + 6, [b'L']);
+            },
+            (start, Reason::Header),
+        );
         let own = if pointer == 8 { 0x20 } else { 0x18 };
         let (first, container) = (users[9] - 8, users[9] - 8 - own);
         expect(&|layout| layout.write(first, [0xff, 0xff]), (container, Reason::LowFragmentation));

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["render"],
     &["report"],
-    &["batch", "diff", "fits", "policy", "unexplained"],
+    &["batch", "diff", "fits", "policy", "reservation", "unexplained"],
     &["archive"],
     &["symbols"],
     &["owner"],

@@ -3,11 +3,12 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 #[path = "cli/schema.rs"]
 #[allow(dead_code, reason = "only `check`")]
 mod schema;
 
-use dumpmap::analyze;
 use dumpmap::limits::{Depth, Limits};
 use dumpmap::map::Protection;
 use dumpmap::source::Source;
@@ -17,7 +18,8 @@ use dumpmap::synth::{
 };
 use dumpmap::unexplained::contents::{Entropy, Fill, Leads};
 use dumpmap::unexplained::pointers::Place;
-use dumpmap::unexplained::{Request, Unexplained, describe};
+use dumpmap::unexplained::{Request, Unexplained, describe, dominant, is_unexplained};
+use dumpmap::{Analysis, analyze};
 
 const MIB: u64 = 1 << 20;
 const IMAGE: u64 = 0x7ff6_0000_0000;
@@ -227,12 +229,69 @@ fn families_of_real_processes_add_up() {
             let bytes: u64 = found.families.iter().map(|it| it.bytes).sum();
             let unexplained = found.shares.map_or(0, |shares| shares.unexplained);
             assert_eq!(bytes, unexplained, "{}", path.display());
+            let by_map = found.families.iter();
+            let by_map = by_map.map(|it| (it.size, it.protect.map(|it| it.0), it.allocations));
+            let mut by_map: Vec<_> = by_map.collect();
+            by_map.sort_unstable();
+            assert_eq!(by_map, families_by_pieces(&analysis), "{}", path.display());
             for contents in found.families.iter().filter_map(|it| it.contents.as_ref()) {
                 assert!(contents.sampled <= 64 * 4096 && contents.zero <= contents.sampled);
                 assert!((0.0..=8.0).contains(&contents.entropy), "{}", path.display());
             }
         }
     }
+}
+
+/// Size, protection and number of allocations, found piece by piece.
+fn families_by_pieces(analysis: &Analysis<'_>) -> Vec<(u64, Option<u32>, u64)> {
+    let mut families = BTreeMap::new();
+    // Base, size and the protections of what nobody explains.
+    let mut allocations: Vec<(u64, u64, BTreeSet<u32>)> = Vec::new();
+    let mut before = None;
+    for piece in analysis.pieces() {
+        let base = piece.region.allocation_base;
+        let goes_on = base == std::mem::replace(&mut before, base);
+        let Some(base) = base else { continue };
+        if !goes_on {
+            allocations.push((base, 0, BTreeSet::new()));
+        }
+        let (.., size, protects) = allocations.last_mut().unwrap();
+        *size += piece.range.size();
+        if is_unexplained(analysis, &piece) {
+            protects.insert(piece.region.protect.0);
+        }
+    }
+    for (_, size, protects) in allocations.into_iter().filter(|(.., it)| !it.is_empty()) {
+        let protect = protects.first().copied().filter(|_| protects.len() == 1);
+        *families.entry((size, protect)).or_insert(0) += 1;
+    }
+    families.into_iter().map(|((size, protect), count)| (size, protect, count)).collect()
+}
+
+/// The family that has most of it, in small maps and in large ones.
+#[test]
+fn one_family_has_most() {
+    let found = |dump: DumpBuilder| {
+        let source = Source::from_bytes(sorted(dump).build());
+        let analysis = analyze(&source, &Limits::default()).expect("a dump");
+        dominant(&analysis).map(|family| (family.size, family.allocations))
+    };
+    assert_eq!(found(process()), Some((MIB, 5)));
+    let blocks = |count: u64, size: &dyn Fn(u64) -> u64| {
+        (0..count).fold(DumpBuilder::windows_x64(), |dump, nth| {
+            let base = 0x1_0000_0000 + nth * MIB;
+            dump.region(Region::commit(base, size(nth), PAGE_READWRITE))
+        })
+    };
+    // Too few, too little, too mixed.
+    assert_eq!(found(blocks(3, &|_| MIB)), None);
+    assert_eq!(found(blocks(4, &|_| 0x1_0000)), None);
+    let mixed = |nth: u64| 0x1000 * (nth % 5 + 1);
+    assert_eq!(found(blocks(1_000, &mixed)), None);
+    // More than are looked at one by one: every second block is large.
+    let large = |nth: u64| if nth.is_multiple_of(2) { 0x8000 } else { mixed(nth) };
+    assert_eq!(found(blocks(20_000, &large)), Some((0x8000, 10_000)));
+    assert_eq!(found(blocks(20_000, &mixed)), None);
 }
 
 /// Contents are shown when somebody asks for them, and not before.
@@ -265,12 +324,24 @@ fn bytes_only_on_request() {
     let explained =
         support::run(["explain", path, "10000000", "7ff600001000", "--pointers"]).stdout;
     for line in [
-        "family     unexplained; one of 5 allocations of 1,024 K, RW",
+        "family     unexplained, +0x0; one of 5 allocations of 1,024 K, RW",
         "holds      99.9 % zero, constant entropy, first word leads into app.exe",
         "pointers   1 from data of app.exe, 1 from stacks",
     ] {
         assert!(explained.contains(line), "{line} in\n{explained}");
     }
+    let most = folder.join("most.dmp");
+    std::fs::write(&most, sorted(process()).build()).unwrap();
+    let most = most.to_str().unwrap();
+    let summary = support::run(["summary", most]).stdout;
+    let summary: Vec<&str> = summary.split_whitespace().collect();
+    let words = "most of it 5 allocations of 1,024 K, RW): dumpmap unexplained";
+    assert!(summary.join(" ").contains(words), "{summary:?}");
+    let json = support::run(["summary", most, "-f", "json"]).stdout;
+    schema::check("summary", &json);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let family = &json["summary"]["unexplained_family"];
+    assert_eq!((&family["allocations"], &family["bytes"]), (&5.into(), &(5 * MIB).into()));
     let text = support::run(["unexplained", path, "--pointers"]).stdout;
     assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     let csv = support::run(["unexplained", path, "-f", "csv", "--top", "1"]).stdout;

@@ -125,11 +125,21 @@ pub fn for_each_dump_of(
 /// It cannot be read, is no dump, or the archive holds none or several; then
 /// the error lists them.
 pub fn open_dump(path: &Path, limits: &Limits) -> Result<Source> {
-    if let (false, Some((archive, member))) = (path.exists(), split(path)) {
-        let file = Source::open_positioned(&archive)?;
-        return member_of(&file, archive.as_os_str(), &member, limits);
+    match member(path, limits) {
+        Some(member) => member,
+        None => open_dump_in(Source::open(path)?, path.as_os_str(), limits),
     }
-    open_dump_in(Source::open(path)?, path.as_os_str(), limits)
+}
+
+/// The dump that `archive!/member` names; `None` when the path is no such name,
+/// or that of a file.
+pub fn member(path: &Path, limits: &Limits) -> Option<Result<Source>> {
+    let (archive, member) = split(path).filter(|_| !path.exists())?;
+    let file = match Source::open_positioned(&archive) {
+        Ok(file) => file,
+        Err(error) => return Some(Err(error)),
+    };
+    Some(member_of(&file, archive.as_os_str(), &member, limits))
 }
 
 /// As [`open_dump`], for a file that is open already and called `name`.

@@ -164,7 +164,7 @@ where
     W: Fn(&OsStr, Result<&Analysis<'_>>) -> R,
 {
     let name = input.name().to_owned();
-    match catch_unwind(AssertUnwindSafe(|| input.open())) {
+    match catch_unwind(AssertUnwindSafe(|| open(input, &options.limits))) {
         Ok(Ok(Opened::PassedOver(reason))) => put(Outcome::PassedOver(reason)),
         #[cfg(feature = "archives")]
         Ok(Ok(Opened::Source(source))) if archive::is_archive(&source) => {
@@ -174,6 +174,18 @@ where
         Ok(Err(error)) => put(Outcome::Row(work(&name, Err(error)))),
         Err(_) => put(Outcome::Row(work(&name, Err(Error::internal())))),
     }
+}
+
+/// Opens an input. A name such as `dumps.zip!/one.dmp` is that member, unpacked
+/// whole.
+fn open(input: Input, limits: &Limits) -> Result<Opened> {
+    #[cfg(feature = "archives")]
+    if let Some(member) = input.path().and_then(|path| crate::archive::member(path, limits)) {
+        return member.map(Opened::Source);
+    }
+    #[cfg(not(feature = "archives"))]
+    let _ = limits;
+    input.open()
 }
 
 /// The row of one dump that is open.

@@ -1,27 +1,30 @@
 //! `check`: budgets on figures and rules, for CI.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use dumpmap::analyze_with;
+use dumpmap::Analysis;
+use dumpmap::batch::{self, Outcome};
+use dumpmap::limits::Limits;
 use dumpmap::policy::{self, Assertion, Baseline, Fingerprint, Policy, Standing};
+use dumpmap::render::sanitize::terminal;
 use dumpmap::render::{github, json, markdown, text};
-use dumpmap::report::{BaselineReport, CheckReport, CheckedDump};
+use dumpmap::report::{BaselineReport, CheckReport, CheckedDump, Input, Privacy};
 use dumpmap::rules::Severity;
 
-use super::{Done, Failure, Format, Options, at_path, dump_files, input, output, supported};
+use super::inputs::Inputs;
+use super::{Done, Failure, Format, Options, at_path, input, output, supported};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0 passed, 1 failed, 2 a file could not be read or the \
     command is wrong.\nFigures are the names of `summary -f json`: free.largest, total.private, \
     heap.committed, dump.threads … Sizes: 64M (M = MiB = 2^20), 1.5GiB, 0x4000.")]
 pub(super) struct Check {
-    /// Dumps, and folders to look for dumps in; - reads standard input
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    inputs: Inputs,
     /// TOML with fail_on, deny, allow, thresholds and assert
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -58,33 +61,30 @@ pub(super) fn run(args: &Check, options: &Options) -> Done {
         Some(path) => Baseline::parse(&read(path)?).map_err(|what| at_path(path, what))?,
         None => Baseline::default(),
     };
-    let found = dump_files::find(&args.paths);
-    if found.is_empty() {
-        let paths: Vec<_> = args.paths.iter().map(|path| path.to_string_lossy()).collect();
-        let paths = dumpmap::render::sanitize::terminal(&paths.join(", ")).into_owned();
-        return Err(Failure::Message(format!("{paths}: no dump in there")));
-    }
-    let mut seen = BTreeSet::new();
+    let mut accepted = BTreeSet::new();
     let mut dumps = Vec::new();
-    for file in &found {
-        let checked = match file {
-            Ok(path) => one(args, options, path, &policy, &baseline, &mut seen),
-            Err((path, error)) => Err((path, error.to_string())),
-        };
-        dumps.push(checked.or_else(|(path, error)| {
-            let privacy = input::privacy(options);
-            let row = CheckedDump::unreadable(path.as_os_str(), privacy, error);
-            let error = row.error.as_deref().unwrap_or("");
-            let safe = dumpmap::render::sanitize::terminal(&row.path).into_owned();
-            let _ = output::complain(&format!("{safe}: {error}"));
-            Ok::<_, Failure>(row)
-        })?);
+    let mut files = Vec::new();
+    for row in start(args, options, policy, baseline)? {
+        let Outcome::Row(row) = row else { continue };
+        if let Some(error) = &row.dump.error {
+            let _ = output::complain(&format!("{}: {error}", terminal(&row.dump.path)));
+        }
+        accepted.extend(row.accepted);
+        dumps.push(row.dump);
+        files.push(row.path);
+    }
+    if dumps.is_empty() {
+        let inputs: Vec<_> =
+            args.inputs.files().iter().map(|path| path.to_string_lossy()).collect();
+        let inputs = terminal(&inputs.join(", ")).into_owned();
+        return Err(Failure::Message(format!("{inputs}: no dump in there")));
     }
     let report = CheckReport::of(dumps);
-    let mut inputs: Vec<&Path> = found.iter().flatten().map(PathBuf::as_path).collect();
+    let mut inputs = args.inputs.files();
+    inputs.extend(files.iter().map(PathBuf::as_path));
     inputs.extend(args.policy.as_deref());
     if let Some(path) = &args.write_baseline {
-        let accepted = Baseline { accepted: seen };
+        let accepted = Baseline { accepted };
         output::to_file(options, path, &inputs, |out, _| {
             json::document(&BaselineReport::of(&accepted), out)
         })?;
@@ -113,36 +113,56 @@ pub(super) fn run(args: &Check, options: &Options) -> Done {
     }
 }
 
-/// The row of one dump; it holds nothing of the dump when it is done. The
-/// findings that a baseline has to hold are added to `seen`.
-fn one<'p>(
+/// What came of one dump; it holds nothing of the dump.
+struct Row {
+    path: PathBuf,
+    dump: CheckedDump,
+    /// What a baseline has to hold of it.
+    accepted: Vec<Fingerprint>,
+}
+
+fn start(
     args: &Check,
     options: &Options,
-    path: &'p PathBuf,
+    policy: Policy,
+    baseline: Baseline,
+) -> Result<batch::Rows<Row>, Failure> {
+    let batch = batch::Options {
+        workers: args.inputs.workers(),
+        limits: Limits { strip_cells: 1, ..input::limits(options) },
+        thresholds: policy.thresholds.clone(),
+        ..batch::Options::default()
+    };
+    let privacy = input::privacy(options);
+    let accepts = args.write_baseline.is_some();
+    let rows = batch::rows(args.inputs.find()?, &batch, move |name, analysis| {
+        let (dump, accepted) = match analysis {
+            Ok(analysis) => judge(name, analysis, privacy, &policy, &baseline, accepts),
+            Err(error) => (CheckedDump::unreadable(name, privacy, error.to_string()), Vec::new()),
+        };
+        Row { path: name.into(), dump, accepted }
+    });
+    rows.map_err(|error| Failure::Message(format!("check: cannot start: {error}")))
+}
+
+/// With `accepts`, what fails is accepted and listed.
+fn judge(
+    path: &OsStr,
+    analysis: &Analysis<'_>,
+    privacy: Privacy,
     policy: &Policy,
     baseline: &Baseline,
-    seen: &mut BTreeSet<Fingerprint>,
-) -> Result<CheckedDump, (&'p PathBuf, String)> {
-    let failed = |what: String| (path, what);
-    let source = input::source(path, options).map_err(|error| failed(error.to_string()))?;
-    let mut check = || {
-        let limits = input::limits(options);
-        let analysis = analyze_with(&source, &limits, &policy.thresholds)
-            .map_err(|error| failed(error.to_string()))?;
-        let mut judged = policy::judge(&analysis, policy, baseline);
-        if args.write_baseline.is_some() {
-            for of in &mut judged.findings {
-                if matches!(of.standing, Standing::Failed | Standing::Accepted) {
-                    of.standing = Standing::Accepted;
-                    seen.insert(of.fingerprint.clone());
-                }
-            }
+    accepts: bool,
+) -> (CheckedDump, Vec<Fingerprint>) {
+    let mut judged = policy::judge(analysis, policy, baseline);
+    let mut accepted = Vec::new();
+    for of in judged.findings.iter_mut().filter(|_| accepts) {
+        if matches!(of.standing, Standing::Failed | Standing::Accepted) {
+            of.standing = Standing::Accepted;
+            accepted.push(of.fingerprint.clone());
         }
-        Ok(CheckedDump::of(&input::input(&analysis, path, options), policy, &judged))
-    };
-    // A mistake of ours in one dump must not keep the others from being checked.
-    catch_unwind(AssertUnwindSafe(&mut check))
-        .unwrap_or_else(|_| Err(failed("internal error: please report it with this dump".into())))
+    }
+    (CheckedDump::of(&Input { analysis, path, privacy }, policy, &judged), accepted)
 }
 
 /// The policy file, with what the command line says on top.

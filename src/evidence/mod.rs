@@ -29,6 +29,7 @@ pub mod executable;
 pub mod heaps;
 pub mod images;
 mod linux;
+pub mod malloc;
 pub mod managed;
 mod sanitizers;
 mod shapes;
@@ -46,6 +47,7 @@ use environment::Environment;
 use executable::Executable;
 use heaps::Heap;
 use images::{DataImage, Image};
+use malloc::MallocHeap;
 use managed::Managed;
 use stacks::Stack;
 
@@ -63,6 +65,9 @@ pub struct Evidence {
     pub stacks: Vec<Stack>,
     /// Heaps, in the order of the PEB's list.
     pub heaps: Vec<Heap>,
+    /// Heaps of glibc's malloc, by the maps of Linux: the brk heap, then the
+    /// windows of arenas in address order.
+    pub malloc: Vec<MallocHeap>,
     /// Executable memory that is no image's, and images with pages that are
     /// writable and executable, in address order.
     pub executable: Vec<Executable>,

@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use serde::Serialize;
 
 use super::in_heap::{InHeap, in_heap};
+use super::in_malloc::{InMalloc, ReservationView, in_malloc, reservation_view};
 use super::managed::{InManaged, in_managed};
 use super::regions::{Names, Pieces, RegionView, Row};
 use super::unexplained::{Details, InUnexplained, PointersView, in_unexplained, pointers_into};
@@ -16,7 +17,8 @@ use crate::dump::PointerWidth;
 use crate::evidence::heaps::walk::Scope;
 use crate::evidence::{Claim, RegionKind};
 use crate::map::State;
-use crate::unexplained::{Kin, is_unexplained};
+use crate::reservation::{self, Reservation};
+use crate::unexplained::{Kin, may_be_kin};
 
 /// The document of `explain`.
 #[derive(Debug, Serialize)]
@@ -50,8 +52,13 @@ pub struct AddressView<'a> {
     pub stack: Option<InStack<'a>>,
     /// Where in a heap.
     pub heap: Option<InHeap>,
+    /// Where in a heap of glibc's malloc.
+    pub malloc: Option<InMalloc>,
     /// Where in a managed heap.
     pub managed: Option<InManaged>,
+    /// Where in an allocator's or runtime's reservation, or in private memory
+    /// that is only set aside, and how many are like it.
+    pub reservation: Option<ReservationView<'a>>,
     /// What is known of private memory that nobody explains.
     pub unexplained: Option<InUnexplained>,
     /// Pointers into the piece by where they lie; null when not counted.
@@ -170,6 +177,9 @@ impl<'a> ExplainReport<'a> {
         let around = around(&names.input, queries);
         let scope = OnceCell::new();
         let unexplained = unexplained(&names.input, queries, &around, details);
+        let addresses: Vec<u64> = queries.iter().map(|(_, address)| *address).collect();
+        let malloc = in_malloc(&names.input, &addresses);
+        let reservations = reservations(&names.input, &addresses, &around);
         let pieces = || around.iter().map(|around| around.piece.as_ref().map(|row| row.range));
         let pointers = match details.pointers {
             true => pointers_into(&names.input, &pieces().collect::<Vec<_>>()),
@@ -186,6 +196,13 @@ impl<'a> ExplainReport<'a> {
                 .map(|(view, (unexplained, pointers))| AddressView {
                     unexplained,
                     pointers,
+                    ..view
+                })
+                .zip(malloc.into_iter().zip(reservations))
+                .zip(addresses)
+                .map(|((view, (malloc, found)), address)| AddressView {
+                    malloc,
+                    reservation: found.map(|found| reservation_view(names, &found, address)),
                     ..view
                 })
                 .collect(),
@@ -258,7 +275,9 @@ fn view<'a>(
         image: in_image(input, address),
         stack: in_stack(input, address),
         heap: in_heap(input, address, scope),
+        malloc: None,
         managed: in_managed(input, address),
+        reservation: None,
         unexplained: None,
         pointers: None,
         available: input.analysis.dump.captured.contiguous(address, u64::MAX),
@@ -279,20 +298,8 @@ fn unexplained(
 ) -> Vec<Option<InUnexplained>> {
     let analysis = input.analysis;
     let piece = |around: &Around| {
-        let row = around.piece.as_ref()?;
-        let winner = row.standing.claims.first().copied();
-        let says = |id: &u32| {
-            let claim = analysis.evidence.claims.get(*id as usize);
-            claim.is_some_and(|claim| claim.kind == Some(row.kind))
-        };
-        let piece = Piece {
-            range: row.range,
-            region: row.region,
-            kind: row.kind,
-            winner: winner.filter(says),
-            confidence: row.confidence,
-        };
-        is_unexplained(analysis, &piece).then_some(row.range)
+        let piece = piece_of(input, around)?;
+        may_be_kin(&piece).then_some(piece.range)
     };
     let pieces: Vec<Option<AddressRange>> = around.iter().map(piece).collect();
     let asked = queries.iter().zip(&pieces).filter(|(_, piece)| piece.is_some());
@@ -305,6 +312,33 @@ fn unexplained(
         in_unexplained(input, &kin, (*address, (*piece)?), details.first_bytes)
     };
     queries.iter().zip(&pieces).map(view).collect()
+}
+
+/// For each address, the reservation around it.
+fn reservations(
+    input: &Input<'_>,
+    addresses: &[u64],
+    around: &[Around],
+) -> Vec<Option<Reservation>> {
+    let pieces = around.iter().map(|around| piece_of(input, around));
+    let asked: Vec<(u64, Option<Piece>)> = addresses.iter().copied().zip(pieces).collect();
+    reservation::around(input.analysis, &asked)
+}
+
+/// The piece around an address.
+fn piece_of(input: &Input<'_>, around: &Around) -> Option<Piece> {
+    let row = around.piece.as_ref()?;
+    let says = |id: &u32| {
+        let claim = input.analysis.evidence.claims.get(*id as usize);
+        claim.is_some_and(|claim| claim.kind == Some(row.kind))
+    };
+    Some(Piece {
+        range: row.range,
+        region: row.region,
+        kind: row.kind,
+        winner: row.standing.claims.first().copied().filter(says),
+        confidence: row.confidence,
+    })
 }
 
 /// What is odd about an address, whatever lies there.

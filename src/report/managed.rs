@@ -20,6 +20,8 @@ pub struct RuntimeView<'a> {
     pub path: Cow<'a, str>,
     /// Whether it has a heap a processor.
     pub server: Option<bool>,
+    /// How many heaps it has; null when it could not be read.
+    pub heaps: Option<u64>,
     /// `segments` or `regions`.
     pub layout: Option<&'static str>,
     /// Committed bytes of the heaps and of free regions.
@@ -87,6 +89,7 @@ fn view<'a>(input: &Input<'a>, of: &'a Runtime) -> RuntimeView<'a> {
         version: of.version.map(|(a, b, c, d)| format!("{a}.{b}.{c}.{d}")),
         path: input.text(&of.path),
         server: collector.and_then(|collector| collector.server),
+        heaps: collector.map(|collector| collector.heaps.len() as u64).filter(|heaps| *heaps > 0),
         layout: collector.and_then(|collector| collector.layout).map(|layout| layout.as_str()),
         committed: collector.and_then(|collector| collector.committed),
         reserved: collector.and_then(|collector| known(&collector.reservations)),

@@ -17,6 +17,7 @@ mod fits;
 mod heaps;
 mod images;
 mod in_heap;
+mod in_malloc;
 mod lazy;
 mod managed;
 mod page;
@@ -49,6 +50,7 @@ pub use fits::{FenceOwnerView, FenceView, FencesView, FitsReport, FitsView, Requ
 pub use heaps::{Entries, HeapView, HeapsQuery, HeapsReport, PartView, Sizes, bytes_to_walk};
 pub use images::{ImageSums, ImageView, ImagesReport, NotImageView, SectionView, UnloadedView};
 pub use in_heap::{CrtView, InBlock, InHeap, PageHeapView};
+pub use in_malloc::{ChunkView, InChunkView, InMalloc, ReservationView, SumView};
 pub use lazy::Lazy;
 pub use managed::{GenerationView, InManaged, RuntimeView};
 pub use page::{PageData, PageReport};
@@ -57,8 +59,8 @@ pub use rules::{RuleView, RulesReport};
 pub use stacks::{StackSums, StackView, StacksReport};
 pub use streams::{MissingView, StreamView, StreamsReport};
 pub use summary::{
-    AuditView, CountersView, FindingView, FreeView, RowView, SetAsideView, SummaryReport,
-    SummaryView,
+    AuditView, CountersView, DominantView, FindingView, FreeView, RowView, SetAsideView,
+    SummaryReport, SummaryView,
 };
 pub use unexplained::{
     ContentsView, Details, FamilyView, FillView, FirstBytes, FirstWordView, InUnexplained,

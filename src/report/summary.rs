@@ -7,14 +7,15 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::{
-    DumpView, Hex, Input, IssueView, Names, RangeView, SCHEMA_VERSION, issue_count, issues,
-    shell_word,
+    DumpView, Hex, Input, IssueView, Names, ProtectionIs, RangeView, SCHEMA_VERSION, issue_count,
+    issues, shell_word,
 };
 use crate::evidence::RegionKind;
 use crate::rules::{Finding, Severity};
 use crate::totals::aside::SetAside;
 use crate::totals::strip::Strip;
 use crate::totals::{Free, Row};
+use crate::unexplained::dominant;
 
 /// The document of `summary`.
 #[derive(Debug, Serialize)]
@@ -58,6 +59,25 @@ pub struct SummaryView {
     /// Giant reservations of a 64-bit process by use, the largest first. The
     /// rows of `kinds` include them; tables for people show them apart.
     pub set_aside: Vec<SetAsideView>,
+    /// The family of equal allocations that has at least half of the private
+    /// memory that nobody explains; null without one.
+    pub unexplained_family: Option<DominantView>,
+}
+
+/// Allocations that look alike, and nobody explains.
+#[derive(Clone, Debug, Serialize)]
+pub struct DominantView {
+    /// Bytes of one allocation.
+    pub size: u64,
+    /// PAGE_* names of the memory that nobody explains; null for several.
+    pub protect: Option<String>,
+    /// The same in short: `RW`; `mixed` for several.
+    #[serde(skip)]
+    pub access: String,
+    /// How many allocations.
+    pub allocations: u64,
+    /// Committed bytes that nobody explains.
+    pub bytes: u64,
 }
 
 /// Giant reservations of one use.
@@ -231,6 +251,13 @@ impl<'a> SummaryReport<'a> {
                 total: row_view(None, totals.total),
                 free: totals.free.map(|free| free_view(input, &free)),
                 set_aside: set_aside(input, &totals.set_aside),
+                unexplained_family: dominant(analysis).map(|family| DominantView {
+                    size: family.size,
+                    protect: family.protect.map(|protect| protect.name()),
+                    access: family.protect.map_or_else(|| "mixed".into(), ProtectionIs::short),
+                    allocations: family.allocations,
+                    bytes: family.bytes,
+                }),
             },
             audit: AuditView {
                 range_size: totals.audit.range_size,

@@ -245,6 +245,8 @@ pub struct Details {
 /// A piece that nobody explains.
 #[derive(Clone, Debug, Serialize)]
 pub struct InUnexplained {
+    /// Bytes from the start of its allocation to the address.
+    pub offset: u64,
     /// The allocations that look like its own: all of them, itself included.
     pub family: FamilyView,
     /// What the piece holds; null where nothing is captured or was to be read.
@@ -263,7 +265,9 @@ pub(super) fn in_unexplained(
     let alike = kin.family(address)?;
     let reads = input.analysis.dump.limits.depth >= Depth::Headers;
     let found = if reads { contents::of(input.analysis, &[piece]) } else { None };
+    let base = input.analysis.map.allocation(address)?.range.start();
     Some(InUnexplained {
+        offset: address.wrapping_sub(base),
         family: family(input, &alike, FirstBytes::Hidden),
         contents: found.as_ref().map(|contents| contents_view(input, contents)),
         first_bytes: match first_bytes {

@@ -30,6 +30,9 @@ const READ_WHOLE: u64 = 1 << 20;
 /// file may be touched without harm, and a copy is cheaper than a call.
 const COPY_FROM_MAP: u64 = 32 << 20;
 
+/// The most bytes that are taken from a pipe: all of them are held in memory.
+pub const STREAMED: u64 = 4 << 30;
+
 /// The bytes of one dump.
 #[derive(Debug)]
 pub struct Source {
@@ -64,6 +67,9 @@ impl Source {
         if metadata.is_file() && metadata.len() > READ_WHOLE {
             return Source::map(file);
         }
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Source::from_reader(file);
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
         Ok(Source::of(Bytes::Owned(bytes)))
@@ -93,15 +99,13 @@ impl Source {
         Ok(Source::of(Bytes::Positioned(file)))
     }
 
-    /// Reads everything from a pipe or another reader.
+    /// Reads a dump or an archive from a pipe or another reader, whole and into
+    /// memory. Of anything else only the start is read: it may have no end.
     ///
     /// # Errors
-    /// The reader fails.
-    pub fn from_reader(mut reader: impl Read) -> Result<Source> {
-        let mut bytes = Vec::new();
-        reader
-            .read_to_end(&mut bytes)
-            .map_err(|error| Error::io("cannot read the input", error))?;
+    /// The reader fails, or gives more than [`STREAMED`] bytes.
+    pub fn from_reader(reader: impl Read) -> Result<Source> {
+        let bytes = read_stream(reader, STREAMED)?;
         Ok(Source::of(Bytes::Owned(bytes)))
     }
 
@@ -298,4 +302,40 @@ fn read_once(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 #[cfg(windows)]
 fn read_once(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
+fn read_stream(mut reader: impl Read, most: u64) -> Result<Vec<u8>> {
+    const START: u64 = 4096;
+    let failed = |error| Error::io("cannot read the input", error);
+    let mut bytes = Vec::new();
+    reader.by_ref().take(START).read_to_end(&mut bytes).map_err(failed)?;
+    let format = FileFormat::of(&bytes);
+    if format != FileFormat::Minidump && format.archive().is_none() {
+        return Ok(bytes);
+    }
+    // One byte more tells whether there is more.
+    reader.take(most + 1 - START).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > most {
+        return Err(Error::not_a_dump(
+            format!("more than {} through a pipe", crate::size::human(most)),
+            "write it to a file and give that",
+        ));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_bounded() {
+        let mut dump = b"MDMP".to_vec();
+        dump.resize(10_000, 7);
+        assert_eq!(read_stream(&dump[..], 10_000).unwrap(), dump);
+        let error = read_stream(&dump[..], 9_999).unwrap_err().to_string();
+        assert_eq!(error, "more than 9.76 KiB through a pipe; write it to a file and give that");
+        let endless = io::repeat(b'M').chain(&dump[..]);
+        assert_eq!(read_stream(endless, 10_000).unwrap().len(), 4096);
+    }
 }

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use super::{Block, Family, is_unexplained};
 use crate::addr::AddressRange;
 use crate::analysis::Analysis;
-use crate::map::Protection;
+use crate::classify::sweep_kinds;
+use crate::map::{MemoryType, Protection, State};
 
 /// Families that are told apart; allocations of more are counted, and belong
 /// to none. A browser has some hundreds.
@@ -111,6 +112,35 @@ pub(super) fn blocks(analysis: &Analysis<'_>, families: &[Family], most: usize) 
     blocks
 }
 
+/// Regions of a map that are not worth a sample, and those of a sample.
+const SMALL: usize = 4_096;
+const SAMPLE: u64 = 512;
+
+/// Whether one size and protection may have half of the `blank` bytes that
+/// nobody explains, of `all` committed private ones: in a large map, whether
+/// it has a third of them among regions here and there.
+pub(super) fn may_dominate(analysis: &Analysis<'_>, blank: u64, all: u64) -> bool {
+    let map = &analysis.map;
+    if map.len() <= SMALL {
+        return true;
+    }
+    let mut sample: Vec<(u64, u32)> = (0..SAMPLE)
+        .filter_map(|nth| {
+            // Scattered, or every second region would never be seen.
+            let place = nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+            let region = map.get((place % map.len() as u64) as usize)?;
+            let private = region.memory_type == Some(MemoryType::Private);
+            let counts = private && region.state == State::Commit;
+            counts.then_some((region.range.size(), region.protect.0))
+        })
+        .collect();
+    sample.sort_unstable();
+    let bytes = |regions: &[(u64, u32)]| regions.iter().map(|(size, _)| u128::from(*size)).sum();
+    let most: u128 = sample.chunk_by(|one, next| one == next).map(bytes).max().unwrap_or(0);
+    let sampled: u128 = bytes(&sample);
+    most * 3 * u128::from(all) >= sampled * u128::from(blank)
+}
+
 /// One allocation with memory that nobody explains.
 #[derive(Clone, Copy, Debug)]
 struct Run {
@@ -130,36 +160,70 @@ impl Run {
     }
 }
 
-/// Gives each allocation that has memory that nobody explains.
+/// Gives each allocation that has memory that nobody explains. Records that no
+/// claim touches, nearly all of a large map, are taken as they stand.
 fn each(analysis: &Analysis<'_>, mut give: impl FnMut(Run)) {
-    // The allocation so far: base and range; its run once it has one.
-    let mut open: Option<(u64, AddressRange, Option<Run>)> = None;
-    let end = |open: Option<(u64, AddressRange, Option<Run>)>, give: &mut dyn FnMut(Run)| {
-        if let Some((_, range, Some(run))) = open {
-            give(Run { range, ..run });
+    let mut open = Open::default();
+    let mut pieces = sweep_kinds(&analysis.map, &analysis.evidence.claims);
+    loop {
+        pieces.plain_records(|record| {
+            let base = (!record.is_free()).then_some(record.allocation_base);
+            let last = record.base.wrapping_add(record.size).wrapping_sub(1);
+            let blank = record.is_committed() && record.is_private();
+            let range = AddressRange::ordered(record.base, last);
+            open.add(base, range, blank.then_some(record.protect), &mut give);
+        });
+        let Some(piece) = pieces.next() else { break };
+        let blank = is_unexplained(analysis, &piece);
+        let protect = blank.then_some(piece.region.protect.0);
+        open.add(piece.region.allocation_base, piece.range, protect, &mut give);
+    }
+    open.end(&mut give);
+}
+
+/// The allocation so far: its base and bytes, and its run once it has one.
+#[derive(Default)]
+struct Open {
+    allocation: Option<(u64, AddressRange)>,
+    run: Option<Run>,
+}
+
+impl Open {
+    /// Takes the next piece of the map; with its protection when nobody
+    /// explains it.
+    #[inline]
+    fn add(
+        &mut self,
+        base: Option<u64>,
+        range: AddressRange,
+        protect: Option<u32>,
+        give: &mut impl FnMut(Run),
+    ) {
+        match &mut self.allocation {
+            Some((open, all)) if Some(*open) == base => {
+                *all = AddressRange::spanning(all.start(), range.last()).unwrap_or(*all);
+            }
+            _ => {
+                self.end(give);
+                self.allocation = base.map(|base| (base, range));
+            }
         }
-    };
-    for piece in analysis.pieces() {
-        let base = piece.region.allocation_base;
-        if open.as_ref().map(|(base, ..)| *base) != base {
-            end(open.take(), &mut give);
-            open = base.map(|base| (base, piece.range, None));
-        }
-        let Some((_, range, run)) = &mut open else { continue };
-        *range = AddressRange::spanning(range.start(), piece.range.last()).unwrap_or(*range);
-        if !is_unexplained(analysis, &piece) {
-            continue;
-        }
-        let protect = Some(piece.region.protect.0);
-        let new = Run { range: *range, bytes: 0, protect, largest: piece.range };
-        let run = run.get_or_insert(new);
-        run.bytes = run.bytes.saturating_add(piece.range.size());
+        let Some((_, all)) = self.allocation.filter(|_| protect.is_some()) else { return };
+        let new = Run { range: all, bytes: 0, protect, largest: range };
+        let run = self.run.get_or_insert(new);
+        run.bytes = run.bytes.saturating_add(range.size());
         if run.protect != protect {
             run.protect = None;
         }
-        if piece.range.size() > run.largest.size() {
-            run.largest = piece.range;
+        if range.size() > run.largest.size() {
+            run.largest = range;
         }
     }
-    end(open, &mut give);
+
+    fn end(&mut self, give: &mut impl FnMut(Run)) {
+        let Some((_, range)) = self.allocation.take() else { return };
+        if let Some(run) = self.run.take() {
+            give(Run { range, ..run });
+        }
+    }
 }

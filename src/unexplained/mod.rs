@@ -14,7 +14,7 @@ use crate::analysis::Analysis;
 use crate::classify::Piece;
 use crate::explained::{Explained, is_committed_private};
 use crate::limits::Depth;
-use crate::map::Protection;
+use crate::map::{MemoryType, Protection};
 use crate::totals::Shares;
 use contents::Contents;
 use families::Families;
@@ -89,6 +89,13 @@ pub fn is_unexplained(analysis: &Analysis<'_>, piece: &Piece) -> bool {
         && is_committed_private(piece, analysis.map.source, &analysis.evidence.claims)
 }
 
+/// Whether an allocation with memory that nobody explains may have this piece:
+/// such memory itself, or what is reserved beside it.
+pub fn may_be_kin(piece: &Piece) -> bool {
+    Explained::of(piece) == Explained::Nothing
+        && piece.region.memory_type == Some(MemoryType::Private)
+}
+
 /// Blocks of one family whose contents are looked at.
 const BLOCKS: usize = 64;
 
@@ -127,6 +134,23 @@ pub fn describe(analysis: &Analysis<'_>, request: Request) -> Unexplained {
         families,
         scan,
     }
+}
+
+/// Memory that is worth a word, and a family that is worth one.
+const WORTH: u64 = 1 << 20;
+const MEMBERS: u64 = 4;
+
+/// The family that has at least half of what nobody explains, without its
+/// contents. Maps of more than 4,096 regions are looked at only where a
+/// sample of 512 regions makes one likely.
+pub fn dominant(analysis: &Analysis<'_>) -> Option<Family> {
+    let shares = analysis.totals.total.shares?;
+    let blank = shares.unexplained;
+    if blank < WORTH || !families::may_dominate(analysis, blank, shares.sum()) {
+        return None;
+    }
+    let first = Families::of(analysis).top(1).pop()?;
+    (first.allocations >= MEMBERS && first.bytes >= blank / 2).then_some(first)
 }
 
 /// The families of the allocations around some addresses.

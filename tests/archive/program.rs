@@ -91,6 +91,23 @@ fn every_command_says_the_same_of_a_dump_in_an_archive() {
     }
 }
 
+/// `check` and `scan` answer for every dump in an archive, or the one named.
+#[test]
+fn many_dumps_of_an_archive() {
+    let two = pack::zip(&[("a.dmp", &small()), ("b.txt", b"x"), ("c.dmp", &full())]);
+    let folder = Folder::new().with("two.zip", &two);
+    let paths = |command: &str, path: &str| -> Vec<String> {
+        let (code, out, _) = folder.run(&[command, path, "-f", "jsonl"]);
+        assert!(matches!(code, Some(0 | 1)), "{command} {path}: {code:?}");
+        let rows = out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        rows.map(|row| row["path"].as_str().unwrap().to_owned()).collect()
+    };
+    for command in ["check", "scan"] {
+        assert_eq!(paths(command, "two.zip"), ["two.zip!/a.dmp", "two.zip!/c.dmp"]);
+        assert_eq!(paths(command, "two.zip!/c.dmp"), ["two.zip!/c.dmp"]);
+    }
+}
+
 #[test]
 fn what_cannot_be_opened_says_what_to_do() {
     let folder = Folder::new()
@@ -175,4 +192,31 @@ fn nothing_stays_behind() {
     let (code, _, complaint) = answer(command);
     assert_eq!(code, Some(2));
     assert!(complaint.contains("set TMPDIR"), "{complaint}");
+}
+
+/// Killed in the middle of unpacking, the program leaves nothing either.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_stays_behind_a_kill() {
+    use std::os::unix::process::ExitStatusExt;
+    let mut dump = full();
+    dump.resize(256 << 20, 0);
+    let folder = Folder::new().with("large.zip", &pack::zip(&[("a.dmp", &dump)]));
+    let temporary = folder.0.canonicalize().unwrap().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let mut command = folder.command(&["large.zip"]);
+    let mut child = command.env("TMPDIR", &temporary).stdout(Stdio::null()).spawn().unwrap();
+    let handles = PathBuf::from(format!("/proc/{}/fd", child.id()));
+    let unpacks = || {
+        let links = fs::read_dir(&handles).ok()?.flatten();
+        links
+            .filter_map(|link| fs::read_link(link.path()).ok())
+            .find(|to| to.starts_with(&temporary))
+    };
+    while unpacks().is_none() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it was seen to unpack");
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9), "it ended before it was killed");
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
 }

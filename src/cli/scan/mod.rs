@@ -1,6 +1,5 @@
 //! `scan`: many dumps, one row each, as they come.
 
-mod inputs;
 mod isolated;
 #[cfg(feature = "parquet")]
 mod parts;
@@ -9,19 +8,17 @@ mod resume;
 mod rows;
 mod tally;
 
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use clap::{Args, ValueEnum};
 use dumpmap::batch::{self, Outcome};
-use dumpmap::inputs::Shard;
 use dumpmap::limits::{Depth, Limits};
 use dumpmap::report::Input;
 use dumpmap::report::scan::{COLUMNS, Column, GroupBy, Nested, Order, ScanRow, column};
+use dumpmap::size::count;
 
+use super::inputs::Inputs;
 use super::{Done, Failure, Options, input, output};
 use isolated::Isolated;
 use progress::Progress;
@@ -33,27 +30,8 @@ use tally::Tally;
     read, or the command is wrong.\nColumns: `dumpmap schema scan`. Ctrl-C ends a run after the \
     dumps that have begun.")]
 pub(super) struct Scan {
-    /// Dumps, folders with dumps anywhere below, patterns such as 'a/**/*.dmp';
-    /// - reads one dump from standard input
-    #[arg(value_name = "PATH", required_unless_present_any = ["files_from", "files0_from"])]
-    paths: Vec<PathBuf>,
-    /// Also the paths in a file, one a line; - reads them from standard input
-    #[arg(long, value_name = "FILE")]
-    files_from: Option<PathBuf>,
-    /// As --files-from, with a NUL byte after each path
-    #[arg(long, value_name = "FILE", conflicts_with = "files_from")]
-    files0_from: Option<PathBuf>,
-    /// Follows links to folders
-    #[arg(long)]
-    follow: bool,
-    /// Only part I of N, by a hash of the path, to share the work between
-    /// machines: 1/4 to 4/4
-    #[arg(long, value_name = "I/N")]
-    shard: Option<Shard>,
-    /// How many dumps are read at the same time; without it as many as there
-    /// are processors
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    inputs: Inputs,
     /// Sorts by a column: figures largest first, words from A to Z
     #[arg(long, value_name = "COLUMN", value_parser = sorted_by)]
     sort: Option<&'static Column>,
@@ -132,8 +110,8 @@ pub(super) fn run(args: &Scan, options: &Options) -> Done {
     let (target, held) = rows::open(args, options)?;
     let before = held.rows();
     let mut members = held.members();
-    let stop = stop_on_interrupt();
     let mut progress = Progress::new(args, options)?;
+    let stop = stop_on_interrupt(progress.beside());
     let mut tally = Tally::default();
     let counted = start(args, options, held, &stop)?.filter_map(|outcome| match outcome {
         Outcome::Row(row) if members.take(&row.path) => None,
@@ -155,7 +133,10 @@ pub(super) fn run(args: &Scan, options: &Options) -> Done {
         Ok(()) | Err(Failure::BrokenPipe) => {}
         Err(other) => return Err(other),
     }
-    let earlier = if before > 0 { format!(" ({before} of an earlier run)") } else { String::new() };
+    let earlier = match before {
+        0 => String::new(),
+        before => format!(" and {} of an earlier run", count(before, "row")),
+    };
     let _ = output::complain(&format!("{tally}{earlier}"));
     if stop.load(Ordering::Relaxed) {
         return Err(Failure::Message("scan: interrupted; the rows are those done by then".into()));
@@ -180,7 +161,7 @@ fn start(
 ) -> Result<batch::Rows<ScanRow>, Failure> {
     let privacy = input::privacy(options);
     let batch = batch::Options {
-        workers: args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, Into::into),
+        workers: args.inputs.workers(),
         limits: Limits { strip_cells: 1, ..input::limits_or(options, Depth::Streams) },
         stop: Arc::clone(stop),
         // Rows with lists are large.
@@ -188,7 +169,7 @@ fn start(
         ..batch::Options::default()
     };
     let (nested, hash) = (args.nested(), args.hash);
-    let inputs = held.skip(inputs::of(args)?);
+    let inputs = held.skip(args.found()?);
     let cannot = |error| Failure::Message(format!("scan: cannot start: {error}"));
     if args.isolate {
         let isolated = Isolated::new(args, options)?;
@@ -206,7 +187,7 @@ fn start(
 }
 
 /// Set by the first Ctrl-C; the second ends the program at once.
-fn stop_on_interrupt() -> Arc<AtomicBool> {
+fn stop_on_interrupt(say: impl Fn(&str) + Send + 'static) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&stop);
     // Without a handler Ctrl-C ends the program, as it does everywhere.
@@ -214,12 +195,22 @@ fn stop_on_interrupt() -> Arc<AtomicBool> {
         if set.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        let _ = output::complain("finishing the dumps that have begun; Ctrl-C again ends it now");
+        say("finishing the dumps that have begun; Ctrl-C again ends it now");
     });
     stop
 }
 
 impl Scan {
+    /// The inputs; the one file of a process of its own.
+    fn found(&self) -> Result<Box<dyn Iterator<Item = dumpmap::inputs::Input> + Send>, Failure> {
+        match (&self.isolated, self.inputs.paths.first()) {
+            (Some(kind), Some(path)) => {
+                Ok(Box::new(std::iter::once(dumpmap::inputs::Input::of_kind(kind, path))))
+            }
+            _ => self.inputs.find(),
+        }
+    }
+
     fn order(&self) -> Option<Order> {
         let usual = || self.top.and_then(|_| column("total_private"));
         let column = self.sort.or_else(usual)?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use dumpmap::render::{Paint, csv, json, text};
 use dumpmap::report::scan::{Groups, GroupsReport, Ordered, ScanRow};
 
+use super::Scan;
 use super::resume::{self, Held};
-use super::{Scan, inputs};
 use crate::cli::{Failure, Format, Options, at_path, output, supported};
 
 /// Where rows go.
@@ -65,7 +65,7 @@ fn format(args: &Scan, options: &Options) -> Result<Format, Failure> {
 }
 
 fn growing(args: &Scan, format: Format, path: &Path) -> Result<(Target, Held), Failure> {
-    output::check_target(path, &inputs::files(args))?;
+    output::check_target(path, &args.inputs.files())?;
     let failed = |error: io::Error| at_path(path, format!("cannot write the file: {error}"));
     let at = resume::partial(path);
     if args.resume {
@@ -113,7 +113,7 @@ pub(super) fn write(
 ) -> Result<(), Failure> {
     match target {
         Target::Report(format) => {
-            let inputs = inputs::files(args);
+            let inputs = args.inputs.files();
             output::write(options, &inputs, |out, paint| report(args, format, rows, out, paint))
         }
         Target::Growing { format, file, path, at, headed } => {

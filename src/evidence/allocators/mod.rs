@@ -8,6 +8,7 @@
 
 mod giant;
 mod go;
+mod linux;
 mod mozjemalloc;
 mod rules;
 mod v8;
@@ -86,8 +87,10 @@ struct Present {
 }
 
 pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Evidence) {
-    if map.source != MapSource::MemoryInfo {
-        return;
+    match map.source {
+        MapSource::MemoryInfo => {}
+        MapSource::LinuxMaps => return linux::gather(dump, map, evidence),
+        MapSource::Rebuilt => return,
     }
     let names = Names::of(&dump.modules.modules);
     let rules = rules::of(&names);

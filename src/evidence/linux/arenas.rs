@@ -11,6 +11,7 @@
 
 use crate::addr::AddressRange;
 use crate::dump::{Dump, LinuxMap, LinuxMaps, MemoryReader, PointerWidth};
+use crate::evidence::malloc::{MallocHeap, MallocHeapKind};
 use crate::evidence::{
     Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use,
 };
@@ -62,6 +63,13 @@ pub(super) fn gather(
             claim(head, "malloc arena");
             claim(tail, "malloc arena (reserved)");
         }
+        evidence.malloc.extend(
+            AddressRange::between(window.start, window.end).map(|range| MallocHeap {
+                range,
+                end: window.tail,
+                kind: MallocHeapKind::Arena,
+            }),
+        );
     }
 }
 

@@ -10,6 +10,7 @@ mod names;
 use std::collections::HashSet;
 
 use super::images::is_line_of_image;
+use super::malloc::{MallocHeap, MallocHeapKind};
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
 use crate::dump::{Dump, LinuxMap, LinuxMaps};
 use crate::map::{MapSource, RegionMap};
@@ -37,6 +38,10 @@ fn claim_lines(lines: &LinuxMaps, evidence: &mut Evidence) {
             continue;
         }
         let Some(meaning) = meaning(line, at) else { continue };
+        if line.name == "[heap]" && evidence.malloc.len() < MOST_BRK {
+            let (range, kind) = (line.range, MallocHeapKind::Main);
+            evidence.malloc.push(MallocHeap { range, end: range.end(), kind });
+        }
         evidence.claim(Claim {
             range: line.range,
             kind: Some(meaning.kind),
@@ -48,6 +53,9 @@ fn claim_lines(lines: &LinuxMaps, evidence: &mut Evidence) {
         });
     }
 }
+
+/// A process has one brk heap; a text may name any number.
+const MOST_BRK: usize = 4;
 
 struct Meaning {
     kind: RegionKind,

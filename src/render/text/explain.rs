@@ -4,7 +4,10 @@ use super::labelled;
 use super::tables::short;
 use crate::render::number::{grouped, size};
 use crate::render::paint::{ALARM, BOLD, DIM, Paint};
-use crate::report::{AddressView, BlockView, ClaimView, ExplainReport, InHeap, InStack, Neighbour};
+use crate::report::{
+    AddressView, BlockView, ChunkView, ClaimView, ExplainReport, InHeap, InMalloc, InStack,
+    Neighbour, ReservationView,
+};
 
 /// All addresses, a blank line between two.
 pub fn explain(report: &ExplainReport<'_>, paint: Paint) -> String {
@@ -92,12 +95,19 @@ fn place(view: &AddressView<'_>, lines: &mut Lines) {
     if let Some(heap) = &view.heap {
         heap_lines(heap, lines);
     }
+    if let Some(malloc) = &view.malloc {
+        malloc_lines(malloc, lines);
+    }
     if let Some(managed) = &view.managed {
         let place = format!("{}, heap {}", managed.generation, managed.heap);
         lines.say("managed", &format!("{place}, {}: {}", managed.runtime, managed.part));
     }
+    if let Some(reservation) = &view.reservation {
+        lines.say("part of", &reservation_line(reservation));
+    }
     if let Some(unexplained) = &view.unexplained {
-        lines.say("family", &super::unexplained::family(&unexplained.family));
+        let family = super::unexplained::family(&unexplained.family, unexplained.offset);
+        lines.say("family", &family);
         if let Some(contents) = &unexplained.contents {
             lines.say("holds", &super::unexplained::contents(contents));
         }
@@ -179,6 +189,69 @@ fn block_line(block: &BlockView) -> String {
     };
     let start = short(block.start);
     format!("{start}, {}, {} bytes{asked}, {place}", block.state, grouped(block.size))
+}
+
+fn malloc_lines(malloc: &InMalloc, lines: &mut Lines) {
+    let whose = match (malloc.heap, malloc.arena) {
+        ("main", _) => "the main arena".to_owned(),
+        (_, Some(arena)) => format!("the arena at {}", short(arena)),
+        (_, None) => "an arena".to_owned(),
+    };
+    let problem = malloc.problem.as_ref().map(|why| format!("; no chunk: {why}"));
+    let heap = format!("heap {} of {whose}", short(malloc.base));
+    lines.say("malloc", &format!("{heap}{}", problem.unwrap_or_default()));
+    let Some(inside) = &malloc.chunk else { return };
+    let offset = match inside.offset {
+        below @ ..0 => format!("{} bytes before what malloc returned", -below),
+        offset => format!("{offset} bytes in"),
+    };
+    lines.say("chunk", &format!("{}, {offset}", chunk_line(&inside.chunk)));
+    if inside.alike > 0 {
+        let (all, used) = (grouped(inside.alike), grouped(inside.alike_in_use));
+        let size = grouped(inside.chunk.size);
+        let line = match inside.alike {
+            1 => format!("no other chunk of {size} bytes in this heap"),
+            _ => format!("one of {all} chunks of {size} bytes in this heap, {used} in use"),
+        };
+        lines.say("family", &line);
+    }
+    for (label, chunk) in [("previous", &inside.previous), ("next", &inside.next)] {
+        if let Some(chunk) = chunk {
+            lines.say(label, &chunk_line(chunk));
+        }
+    }
+}
+
+fn chunk_line(chunk: &ChunkView) -> String {
+    let state = match chunk.state {
+        "in-use" => "in use",
+        "tcache" => "free, in a thread's cache",
+        "fastbin" => "free, in a fast bin",
+        "top" => "top of the heap",
+        state => state,
+    };
+    let start = short(chunk.start);
+    format!("{start}, {state}, {} bytes, {} usable", grouped(chunk.size), grouped(chunk.usable))
+}
+
+/// How many reservations are like one, and where in it an address is.
+fn reservation_line(reservation: &ReservationView<'_>) -> String {
+    let usage = reservation.usage.as_deref().unwrap_or("unexplained");
+    let protect = reservation.protect.as_ref().map(|protect| format!(", {protect}"));
+    let protect = protect.unwrap_or_default();
+    let (each, alike) = (size(reservation.size), reservation.alike);
+    let family = match alike.count {
+        1 => format!("the only one of {each}{protect}"),
+        all => {
+            let all = grouped(all);
+            format!("one of {all} of {each} each{protect}, {} in all", size(alike.bytes))
+        }
+    };
+    let other = reservation.same_use.filter(|all| *all != alike);
+    let other =
+        other.map(|all| format!("; {} of any size, {}", grouped(all.count), size(all.bytes)));
+    let place = format!("{}+{:#x}", short(reservation.base), reservation.offset);
+    format!("{usage}, {place}; {family}{}", other.unwrap_or_default())
 }
 
 fn stack_line(stack: &InStack<'_>) -> String {

@@ -211,6 +211,7 @@ fn managed(report: &HeapsReport<'_>, paint: Paint, out: &mut String) {
         let objects: u64 = runtime.generations.iter().map(|of| of.objects).sum();
         let words = [
             runtime.server.map(|server| if server { "server" } else { "workstation" }.into()),
+            runtime.heaps.filter(|heaps| *heaps > 1).map(|heaps| count(heaps, "heap")),
             runtime.layout.map(str::to_owned),
             runtime.committed.map(|bytes| format!("{} committed", size(bytes))),
             (objects > 0).then(|| format!("{} of objects", size(objects))),

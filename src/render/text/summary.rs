@@ -307,7 +307,12 @@ pub(crate) fn explained_line(report: &SummaryReport<'_>) -> Option<String> {
     let more = match total.unexplained {
         Some(bytes @ 1..) => {
             let path = crate::report::shell_word(&report.dump.path);
-            format!(" ({}): dumpmap unexplained {path}", size(bytes))
+            let family = report.summary.unexplained_family.as_ref().map(|family| {
+                let (all, each) = (grouped(family.allocations), size(family.size));
+                format!(", most of it {all} allocations of {each}, {}", family.access)
+            });
+            let family = family.unwrap_or_default();
+            format!(" ({}{family}): dumpmap unexplained {path}", size(bytes))
         }
         _ => String::new(),
     };

@@ -174,13 +174,16 @@ pub(super) fn pointers_line(pointers: &[PointersView]) -> String {
     places.join(", ")
 }
 
-/// The family of one allocation, in words.
-pub(super) fn family(family: &FamilyView) -> String {
+/// The family of one allocation, in words, and where in it an address is.
+pub(super) fn family(family: &FamilyView, offset: u64) -> String {
     let access = if family.access == "mixed" { "mixed access" } else { &family.access };
     match family.allocations {
-        1 => format!("unexplained; no other allocation of {}, {access}", size(family.size)),
+        1 => format!(
+            "unexplained, +{offset:#x}; no other allocation of {}, {access}",
+            size(family.size)
+        ),
         all => format!(
-            "unexplained; one of {} allocations of {}, {access}, {} committed in all",
+            "unexplained, +{offset:#x}; one of {} allocations of {}, {access}, {} committed in all",
             grouped(all),
             size(family.size),
             size(family.bytes)

@@ -389,10 +389,10 @@ fn large_blocks(walker: &mut Walker<'_, '_, '_>, layout: &WineLayout) {
             walker.sink.missing(AddressRange::new(start, whole), MissingWhy::NotCaptured);
             continue;
         };
-        let inside = walker.has(AddressRange::new(address, data.max(1)));
-        if !inside || header.kind != b'L' {
+        let inside = walker.has(AddressRange::new(start, whole));
+        if !inside || data > whole.saturating_sub(own) || header.kind != b'L' {
             walker.sink.corrupt(start, Reason::Header, || {
-                format!("large block of {data:#x} bytes with a header that cannot be")
+                format!("large block of {data:#x} in {whole:#x} bytes with a header that cannot be")
             });
             continue;
         }
