@@ -8,6 +8,7 @@
 //! Holds the sums, the changes that are asked for, and one piece of each map.
 
 mod alike;
+mod fold;
 mod inside;
 mod keep;
 mod merge;
