@@ -1,7 +1,6 @@
 //! Changes that are alike as one row: forty new stacks of one size are one
 //! fact, not forty. Holds a row a shape, up to a bound.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::merge::{Change, Side};
@@ -12,6 +11,9 @@ use crate::map::{Protection, State};
 
 /// Changes of more shapes than this stay rows of their own.
 const SHAPES: usize = 1 << 14;
+/// Places for shapes, and how many are looked at for one.
+const SLOTS: usize = 2 * SHAPES;
+const PROBES: usize = 16;
 
 /// How changes of regions are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -27,16 +29,16 @@ pub enum Rows {
 /// Collects rows.
 pub(super) struct Alike<'a> {
     names: [Names<'a>; 2],
-    /// The first row of a shape, by a hash of what tells shapes apart cheaply.
-    /// Where two shapes have one hash, the rows of the second stay apart.
-    shapes: HashMap<u64, usize>,
+    /// The row of a shape, counted from 1, at or behind the place that its
+    /// hash says.
+    slots: Vec<u32>,
     rows: Vec<RegionRow>,
 }
 
 impl<'a> Alike<'a> {
     pub(super) fn of(pair: &Pair<'a>) -> Alike<'a> {
         let names = [0, 1].map(|at| Names::of(pair.analyses[at], pair.owners[at]));
-        Alike { names, shapes: HashMap::new(), rows: Vec::new() }
+        Alike { names, slots: vec![0; SLOTS], rows: Vec::new() }
     }
 
     /// Counts the change to those like it; answers it where it stays a row of
@@ -44,24 +46,28 @@ impl<'a> Alike<'a> {
     pub(super) fn push(&mut self, image: Option<u32>, change: Change) -> Option<RegionRow> {
         let whose = |at: usize, side: Option<Side>| self.names[at].who(side?.owner);
         let families = [whose(0, change.before), whose(1, change.after)];
-        let hash = hash(image, &change, &families);
-        let known = self.shapes.get(&hash).copied();
-        if let Some(row) = known.and_then(|at| self.rows.get_mut(at))
-            && row.image == image
-            && is_alike(&row.change, &change)
-            && row.families.as_deref().unwrap_or(&[None, None]) == &families
-        {
-            row.count += 1;
-            return None;
+        let place = (hash(image, &change, &families) >> 32) as usize;
+        let mut free = None;
+        for slot in (0..PROBES).map(|step| (place + step) % SLOTS) {
+            let Some(at) = self.slots[slot].checked_sub(1) else {
+                free = Some(slot);
+                break;
+            };
+            let row = &mut self.rows[at as usize];
+            if row.image == image
+                && is_alike(&row.change, &change)
+                && row.families.as_deref().unwrap_or(&[None, None]) == &families
+            {
+                row.count += 1;
+                return None;
+            }
         }
         let is_known = families.iter().any(Option::is_some);
         let families = is_known.then(|| Box::new(families));
         let row = RegionRow { image, change, count: 1, families };
-        if known.is_some() || self.shapes.len() >= SHAPES {
-            return Some(row);
-        }
-        self.shapes.insert(hash, self.rows.len());
+        let Some(slot) = free.filter(|_| self.rows.len() < SHAPES) else { return Some(row) };
         self.rows.push(row);
+        self.slots[slot] = self.rows.len() as u32;
         None
     }
 

@@ -206,11 +206,12 @@ fn each_run<P: Pieces>(
             None => u64::MAX,
         };
         let last = last_of(&a).min(last_of(&b));
-        let inside = |piece: &Option<Piece>| piece.filter(|piece| piece.range.start() <= first);
+        let is_inside = |piece: &&Piece| piece.range.start() <= first;
         if let Some(range) = AddressRange::spanning(first, last) {
-            call(range, inside(&a).as_ref(), inside(&b).as_ref());
+            call(range, a.as_ref().filter(is_inside), b.as_ref().filter(is_inside));
         }
-        let over = |piece: &Option<Piece>| piece.is_some_and(|piece| piece.range.last() <= last);
+        let over =
+            |piece: &Option<Piece>| piece.as_ref().is_some_and(|piece| piece.range.last() <= last);
         match (over(&a), over(&b)) {
             (true, true) => {
                 before.skip_equal(&mut after);

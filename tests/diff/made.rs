@@ -1,6 +1,6 @@
 //! Made dumps: each kind of change, slopes, the command line, bad input.
 
-use dumpmap::diff::{Per, RunChoice, What, Who};
+use dumpmap::diff::{Per, Question, Rows, RunChoice, What, Who};
 use dumpmap::synth::{
     DumpBuilder, Mapping, MiscInfo, Module, PAGE_EXECUTE_READ, PAGE_READONLY, PAGE_READWRITE,
     Region, Thread, ThreadInfo, maps_text,
@@ -433,4 +433,23 @@ fn changes_that_are_alike() {
     assert!(first.contains(row) && first.contains("\nand 1 more; --top N shows more\n"), "{first}");
     let json = folder.json("a.dmp b.dmp");
     assert_eq!(json["regions"].as_array().unwrap().len(), 4);
+}
+
+/// More shapes than are told apart: no change is lost, none is counted twice.
+#[test]
+fn more_shapes_than_there_is_room_for() {
+    let mut base = 0x10_0000;
+    let regions = (1..20_000_u64).map(|pages| {
+        let region = Region::reserve(base, pages * 0x1000);
+        base += (pages + 16) * 0x1000;
+        region
+    });
+    let regions: Vec<Region> = regions.collect();
+    let before = process(2000, vec![Region::reserve(0x1000, 0x1000)]).build();
+    let after = process(2010, regions).build();
+    let question = Question { rows: Rows::Alike, ..all(RunChoice::Same) };
+    let diff = compare_bytes(&[before, after], &question);
+    let changes: u64 = diff.regions.tallies.iter().map(|tally| tally.count).sum();
+    let counted: u64 = diff.regions.rows.iter().map(|row| row.count).sum();
+    assert_eq!((counted, changes), (20_000, 20_000));
 }
