@@ -2,10 +2,9 @@
 //! the fences, single allocations with free memory on both sides. One sweep
 //! over the pieces; only the answer is kept.
 //!
-//! Assumes pages of 4 KiB, and that the system gives a block wherever it is
-//! free and aligned: [`Request::align`]. Wrong where pages are larger (ARM64
-//! on macOS and some Linux kernels), and for requests that may only lie in a
-//! part of the space.
+//! Assumes that the system gives a block wherever it is free and aligned:
+//! [`Request::align`]. Wrong for requests that may only lie in a part of the
+//! space, and where the size of a page is only assumed: see [`Fits::page`].
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,7 +12,7 @@ use std::collections::HashMap;
 use crate::addr::AddressRange;
 use crate::analysis::Analysis;
 use crate::classify::Piece;
-use crate::dump::Platform;
+use crate::dump::{PageSize, Platform};
 use crate::evidence::RegionKind;
 use crate::map::{GapMeaning, MapSource, State};
 use crate::owner::{Owner, Owners};
@@ -22,8 +21,6 @@ use crate::rules::{self, Facts, Thresholds};
 /// Windows and Linux give nobody the addresses below it.
 const LOWEST: u64 = 0x1_0000;
 const GRANULARITY: u64 = 0x1_0000;
-/// Pages of x86, and of Windows everywhere.
-pub const PAGE: u64 = 0x1000;
 /// Owners of one fence that are told apart; the bytes of more count for none.
 const OWNERS: usize = 64;
 
@@ -46,6 +43,8 @@ pub struct Fits {
     pub size: u64,
     /// Its alignment.
     pub align: u64,
+    /// The size of a page.
+    pub page: PageSize,
     /// How many of them fit at the same time.
     pub times: u64,
     /// The lowest place for one.
@@ -122,13 +121,11 @@ pub fn fits(analysis: &Analysis<'_>, owners: &Owners<'_>, request: &Request) -> 
         return None;
     }
     let windows = analysis.dump.system.platform == Platform::Windows;
-    let align = request.align.unwrap_or(if windows { GRANULARITY } else { PAGE });
-    let mut fold = Fold::new(Question {
-        size: round_up(request.size.max(1), PAGE),
-        stride: round_up(round_up(request.size.max(1), PAGE), align),
-        align,
-        top: request.top,
-    });
+    let page = analysis.dump.page_size();
+    let align = request.align.unwrap_or(if windows { GRANULARITY } else { page.bytes });
+    let size = round_up(request.size.max(1), page.bytes);
+    let mut fold =
+        Fold::new(Question { size, stride: round_up(size, align), align, page, top: request.top });
     let facts = Facts {
         dump: &analysis.dump,
         map,
@@ -153,6 +150,7 @@ struct Question {
     /// From one request to the next one in the same block.
     stride: u64,
     align: u64,
+    page: PageSize,
     top: usize,
 }
 
@@ -189,6 +187,7 @@ impl Fold {
         let answer = Fits {
             size: question.size,
             align: question.align,
+            page: question.page,
             times: 0,
             lowest: None,
             largest: (0, 0),
@@ -276,7 +275,7 @@ impl Fold {
         let answer = &mut self.answer;
         answer.free = (answer.free.0.saturating_add(usable.size()), answer.free.1 + 1);
         // The largest that fits has whole pages too.
-        let whole = usable.size() - usable.size() % PAGE;
+        let whole = usable.size() - usable.size() % self.question.page.bytes;
         if whole > answer.largest.0 {
             answer.largest = (whole, usable.start());
         }

@@ -14,7 +14,7 @@ mod schema;
 #[path = "diff/truth.rs"]
 mod truth;
 
-use dumpmap::diff::{Diff, Question, RunChoice, Snapshot, Sort, diff};
+use dumpmap::diff::{Diff, Question, Rows, RunChoice, Snapshot, Sort, diff};
 use dumpmap::limits::Limits;
 use dumpmap::owner::Owners;
 use dumpmap::source::Source;
@@ -22,7 +22,7 @@ use dumpmap::{Analysis, analyze};
 
 /// Everything that changed.
 pub(crate) fn all(run: RunChoice) -> Question {
-    Question { run, top: usize::MAX, min: 0, sort: Sort::Committed }
+    Question { run, top: usize::MAX, min: 0, sort: Sort::Committed, rows: Rows::Each }
 }
 
 /// Compares analyses; the first and the last by address.

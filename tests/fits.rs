@@ -10,7 +10,7 @@ use dumpmap::fits::{Fits, Request, fits};
 use dumpmap::limits::Limits;
 use dumpmap::owner::Owners;
 use dumpmap::source::Source;
-use dumpmap::synth::{DumpBuilder, PAGE_READWRITE, Region};
+use dumpmap::synth::{Architecture, DumpBuilder, PAGE_READWRITE, Platform, Region};
 use support::{run, shared_or_skip};
 
 fn answer(bytes: Vec<u8>, size: u64, align: Option<u64>) -> Option<Fits> {
@@ -51,6 +51,35 @@ fn sizes_places_and_fences() {
     let pages = answer(dump(), 0x1f_f000, Some(0x1000)).unwrap();
     assert_eq!((pages.times, pages.lowest), (1, Some(0x20_1000)));
     assert_eq!(answer(dump(), u64::MAX, None).unwrap().times, 0);
+}
+
+/// Free 64 KiB, and 20 KiB at an address that is no multiple of 16 KiB.
+#[test]
+fn larger_pages_by_the_auxiliary_vector() {
+    let maps = "00100000-00200000 rw-p 00000000 00:00 0\n\
+                00210000-00301000 rw-p 00000000 00:00 0\n\
+                00306000-1000000000000 rw-p 00000000 00:00 0\n";
+    let arm = || {
+        DumpBuilder::with_system(Architecture::Arm64, Platform::Linux, (6, 1, 0)).linux_maps(maps)
+    };
+    let of = |dump: &DumpBuilder| {
+        let fits = answer(dump.build(), 0x1000, None).unwrap();
+        (fits.size, fits.align, fits.page.bytes, fits.times)
+    };
+    // Below the first mapping there are 0xf0000 free bytes above 64 KiB.
+    assert_eq!(of(&arm()), (0x1000, 0x1000, 0x1000, 0xf0 + 0x10 + 5));
+    let large = arm().linux_auxv(&[(6, 0x4000)]);
+    assert_eq!(of(&large), (0x4000, 0x4000, 0x4000, 0x3c + 4));
+    let said = |dump: &DumpBuilder| {
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("fits-pages.dmp");
+        std::fs::write(&path, dump.build()).unwrap();
+        run(["fits", path.to_str().unwrap(), "1"]).stdout
+    };
+    let text = said(&large);
+    assert!(text.contains("\npages of 16 KiB, by the auxiliary vector\n"), "{text}");
+    let text = said(&arm());
+    assert!(text.contains("\npages of 4 KiB are assumed: the dump does not tell"), "{text}");
+    assert!(!said(&arm().linux_auxv(&[(6, 0x1000)])).contains("\npages of"));
 }
 
 #[test]

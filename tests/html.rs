@@ -294,6 +294,11 @@ fn many_dumps_have_one_page() {
     assert_eq!(again.status, Some(0));
     assert!(fs::read_to_string(path("all.html")).unwrap() == text, "the same bytes");
 
+    // One pattern is as many dumps as it matches.
+    let matched = run(["report", &path("in/full.*"), "-o", &path("one.html")]);
+    assert_eq!((matched.status, matched.stderr.as_str()), (Some(0), ""));
+    assert!(fs::read_to_string(path("one.html")).unwrap().contains("full.dmp"));
+
     fs::write(path("in/bad.dmp"), "bad").unwrap();
     let partly = run(["report", &path("in"), "-o", &path("all.html")]);
     assert_eq!(partly.status, Some(2));

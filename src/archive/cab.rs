@@ -1,4 +1,4 @@
-//! Members of a Windows cabinet, stored or packed with MSZIP.
+//! Members of a Windows cabinet, stored or packed with MSZIP or LZX.
 //!
 //! Read here and not by the crate `cab`: that one decodes a folder from its
 //! start for each of the up to 65,535 members in it, and ends the program when
@@ -10,8 +10,10 @@
 
 use std::io::{self, BufReader, Read, SeekFrom};
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flate2::{Decompress, FlushDecompress};
+use lzxd::{Lzxd, WindowSize};
 
 use super::Archive;
 use super::compressed::BUFFER;
@@ -22,8 +24,6 @@ use crate::error::{Error, Result};
 
 /// The most bytes of a block, and how far back MSZIP looks.
 const BLOCK: usize = 0x8000;
-const STORED: u16 = 0;
-const MSZIP: u16 = 1;
 /// Set when a name is UTF-8.
 const NAME_IS_UTF: u16 = 0x80;
 const HAS_PREVIOUS: u16 = 1;
@@ -86,18 +86,18 @@ fn members_of(
     place: Place<'_>,
     walk: &mut Walk<'_>,
 ) -> ControlFlow<()> {
-    if !matches!(folder.method & 0xf, STORED | MSZIP) {
+    let Some(method) = Method::of(folder.method) else {
         for file in &folder.files {
             if walk.wants(place, &file.name) {
                 walk.fail(place, &file.name, unknown(folder.method))?;
             }
         }
         return ControlFlow::Continue(());
-    }
+    };
     if let Err(error) = input.seek(SeekFrom::Start(folder.offset.into())) {
         return walk.fail(place, "", damaged(error));
     }
-    let mut content = Content::new(input, folder, reserve);
+    let mut content = Content::new(input, method, folder.blocks, reserve);
     let mut at = 0_u64;
     for file in &folder.files {
         if !walk.wants(place, &file.name) {
@@ -147,13 +147,40 @@ impl<R: Read> Read for Short<'_, R> {
 
 // ---- blocks -----------------------------------------------------------------
 
+/// How the blocks of a folder are packed, and what the decoder knows of those
+/// before.
+enum Method {
+    Stored,
+    Mszip(Decompress),
+    Lzx(Box<Lzxd>),
+}
+
+impl Method {
+    /// `None` for what is not read. LZX has the size of its window, as a power
+    /// of two, in the second byte.
+    fn of(method: u16) -> Option<Method> {
+        let window = match (method & 0xf, method >> 8 & 0x1f) {
+            (0, _) => return Some(Method::Stored),
+            (1, _) => return Some(Method::Mszip(Decompress::new(false))),
+            (3, 15) => WindowSize::KB32,
+            (3, 16) => WindowSize::KB64,
+            (3, 17) => WindowSize::KB128,
+            (3, 18) => WindowSize::KB256,
+            (3, 19) => WindowSize::KB512,
+            (3, 20) => WindowSize::MB1,
+            (3, 21) => WindowSize::MB2,
+            _ => return None,
+        };
+        Some(Method::Lzx(Box::new(Lzxd::new(window))))
+    }
+}
+
 /// The unpacked bytes of a folder, block by block.
 struct Content<R> {
     input: R,
-    mszip: bool,
+    method: Method,
     blocks: u16,
     reserve: u8,
-    inflate: Decompress,
     packed: Vec<u8>,
     /// The 32 KiB before the block, which MSZIP refers to.
     before: Vec<u8>,
@@ -162,13 +189,12 @@ struct Content<R> {
 }
 
 impl<R: Read> Content<R> {
-    fn new(input: R, folder: &Folder, reserve: u8) -> Content<R> {
+    fn new(input: R, method: Method, blocks: u16, reserve: u8) -> Content<R> {
         Content {
             input,
-            mszip: folder.method & 0xf == MSZIP,
-            blocks: folder.blocks,
+            method,
+            blocks,
             reserve,
-            inflate: Decompress::new(false),
             packed: Vec::new(),
             before: Vec::new(),
             block: Vec::new(),
@@ -231,10 +257,12 @@ impl<R: Read> Content<R> {
         if unpacked == 0 {
             return Err(invalid("a block goes on in the next cabinet of the set"));
         }
-        if self.mszip {
-            self.inflate(unpacked)?;
-        } else {
-            self.block.extend_from_slice(&self.packed);
+        match &mut self.method {
+            Method::Stored => self.block.extend_from_slice(&self.packed),
+            Method::Mszip(decoder) => {
+                inflate(decoder, &self.packed, &self.before, unpacked, &mut self.block)?;
+            }
+            Method::Lzx(decoder) => lzx(decoder, &self.packed, unpacked, &mut self.block)?,
         }
         if self.block.len() == unpacked {
             Ok(())
@@ -242,20 +270,38 @@ impl<R: Read> Content<R> {
             Err(invalid("a block has another size than it states"))
         }
     }
+}
 
-    fn inflate(&mut self, unpacked: usize) -> io::Result<()> {
-        let Some(packed) = self.packed.strip_prefix(b"CK") else {
-            return Err(invalid("a block is not MSZIP"));
-        };
-        self.inflate.reset(false);
-        if !self.before.is_empty() {
-            self.inflate.set_dictionary(&self.before).map_err(io::Error::from)?;
-        }
-        self.block.reserve(unpacked);
-        let finish = FlushDecompress::Finish;
-        self.inflate.decompress_vec(packed, &mut self.block, finish).map_err(io::Error::from)?;
-        Ok(())
+fn inflate(
+    decoder: &mut Decompress,
+    packed: &[u8],
+    before: &[u8],
+    unpacked: usize,
+    block: &mut Vec<u8>,
+) -> io::Result<()> {
+    let Some(packed) = packed.strip_prefix(b"CK") else {
+        return Err(invalid("a block is not MSZIP"));
+    };
+    decoder.reset(false);
+    if !before.is_empty() {
+        decoder.set_dictionary(before).map_err(io::Error::from)?;
     }
+    block.reserve(unpacked);
+    decoder.decompress_vec(packed, block, FlushDecompress::Finish).map_err(io::Error::from)?;
+    Ok(())
+}
+
+fn lzx(decoder: &mut Lzxd, packed: &[u8], unpacked: usize, block: &mut Vec<u8>) -> io::Result<()> {
+    // The decoder is not ours, and asserts some of what a cabinet claims.
+    let decode = || match decoder.decompress_next(packed, unpacked) {
+        Ok(bytes) => {
+            block.extend_from_slice(bytes);
+            Ok(())
+        }
+        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("LZX: {error}"))),
+    };
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(invalid("a block is not LZX, or damaged")))
 }
 
 impl<R: Read> Read for Content<R> {
@@ -377,7 +423,7 @@ fn skip(input: &mut impl Read, size: usize) -> io::Result<()> {
 fn unknown(method: u16) -> Error {
     let name = match method & 0xf {
         2 => "Quantum",
-        3 => "LZX",
+        3 => "LZX of an unknown window",
         _ => "an unknown method",
     };
     Error::archive(

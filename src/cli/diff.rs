@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use dumpmap::Analysis;
-use dumpmap::diff::{Question, RunChoice, Snapshot, Sort, diff};
+use dumpmap::diff::{Question, Rows, RunChoice, Snapshot, Sort, diff};
 use dumpmap::owner::Owners;
 use dumpmap::render::text::DiffTables;
 use dumpmap::render::{csv, json, markdown, text};
@@ -82,6 +82,7 @@ pub(super) fn run(args: &Diff, options: &Options) -> Done {
             Key::Committed => Sort::Committed,
             Key::Size => Sort::Size,
         },
+        rows: if all { Rows::Each } else { Rows::Alike },
     };
     let report = report(&paths, &question, options)?;
     let tables = match args.by {

@@ -18,7 +18,7 @@ pub(super) struct Fits {
     /// A .dmp file; - reads standard input
     dump: PathBuf,
     /// How much, such as 64M, 1.5GiB or 0x4000, and at which multiples
-    /// [default: 64K on Windows, else 4K]
+    /// [default: 64K on Windows, else a page]
     #[arg(value_name = "SIZE[,ALIGN]", value_parser = request)]
     size: (u64, Option<u64>),
     /// How many fences and owners are listed

@@ -11,7 +11,7 @@ use std::thread;
 use clap::Args;
 use dumpmap::Analysis;
 use dumpmap::batch::{self, Outcome};
-use dumpmap::diff::{Question, RunChoice, Sort};
+use dumpmap::diff::{Question, Rows, RunChoice, Sort};
 use dumpmap::inputs::{self, Links};
 use dumpmap::render::html::{self, Linked};
 use dumpmap::report::scan::ScanRow;
@@ -27,7 +27,7 @@ use super::{Done, Failure, Format, Options, at_path, diff, input, output, suppor
     dumpmap report crashes/ --pages -o crashes.html\n\n\
     Exit codes: 0 done, 2 a dump could not be read, or the command is wrong.")]
 pub(super) struct Report {
-    /// A .dmp file; or a folder, or several of either, for one row a dump;
+    /// A .dmp file; or a folder, a pattern, or several, for one row a dump;
     /// - reads standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Report, options: &Options) -> Done {
     }
     match &args.paths[..] {
         _ if args.diff => growth(&args.paths, options),
-        [path] if !path.is_dir() && !args.pages => one(path, options),
+        [path] if !path.is_dir() && !inputs::is_pattern(path) && !args.pages => one(path, options),
         paths => many(paths, args.pages, options),
     }
 }
@@ -66,8 +66,13 @@ fn one(path: &Path, options: &Options) -> Done {
 
 fn growth(paths: &[PathBuf], options: &Options) -> Done {
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-    let question =
-        Question { run: RunChoice::Decide, top: html::DIFF_ROWS, min: 0, sort: Sort::Committed };
+    let question = Question {
+        run: RunChoice::Decide,
+        top: html::DIFF_ROWS,
+        min: 0,
+        sort: Sort::Committed,
+        rows: Rows::Alike,
+    };
     let report = diff::report(&paths, &question, options)?;
     output::write(options, &paths, |out, _| html::diff(&report, out))
 }

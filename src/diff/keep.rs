@@ -93,7 +93,7 @@ fn growth(sort: Sort, row: &impl Measured) -> (i128, i128) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diff::RunChoice;
+    use crate::diff::{Rows, RunChoice};
 
     impl Measured for (i128, i128) {
         fn committed(&self) -> i128 {
@@ -108,7 +108,8 @@ mod tests {
     }
 
     fn kept(rows: &[(i128, i128)], top: usize, min: u64, sort: Sort) -> Vec<(i128, i128)> {
-        let mut keep = Keep::new(&Question { run: RunChoice::Decide, top, min, sort });
+        let mut keep =
+            Keep::new(&Question { run: RunChoice::Decide, top, min, sort, rows: Rows::Each });
         rows.iter().for_each(|row| keep.push(*row));
         keep.finish()
     }

@@ -7,6 +7,7 @@
 //!
 //! Holds the sums, the changes that are asked for, and one piece of each map.
 
+mod alike;
 mod inside;
 mod keep;
 mod merge;
@@ -16,6 +17,7 @@ mod series;
 mod snapshot;
 mod who;
 
+pub use alike::Rows;
 pub use keep::Sort;
 pub use merge::{Change, Moved, Side, What};
 pub use modules::ImageChanges;
@@ -32,6 +34,7 @@ use crate::evidence::{Confidence, RegionKind};
 use crate::map::MapSource;
 use crate::owner::{Owner, Owners};
 use crate::totals::Row;
+use alike::Alike;
 use keep::{Keep, Measured};
 use merge::Whose;
 use who::image_name;
@@ -48,6 +51,8 @@ pub struct Question {
     pub min: u64,
     /// Which growth counts.
     pub sort: Sort,
+    /// Whether changes of regions that are alike are one row.
+    pub rows: Rows,
 }
 
 /// What changed from the first dump to the last.
@@ -128,14 +133,18 @@ pub struct Tally {
     pub committed: i128,
 }
 
-/// One change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One change, or several that are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionRow {
     /// The image whose offsets the range has, by its place among the images
     /// of the first dump; `None` for addresses.
     pub image: Option<u32>,
-    /// The change.
+    /// The change; the first of several.
     pub change: Change,
+    /// How many there are.
+    pub count: u64,
+    /// Whose they were and are, as far as all of them have that in common.
+    pub families: [Option<Who>; 2],
 }
 
 /// The proof that rows add up. A kind in it is a fault of dumpmap.
@@ -328,23 +337,33 @@ fn regions(
     let pair = Pair { analyses: [first.0, last.0], owners: [first.1, last.1] };
     let mut tallies = [Tally::default(); What::ALL.len()];
     let mut keep = Keep::new(question);
-    let mut found = |row: RegionRow| {
-        let place = What::ALL.iter().position(|what| *what == row.change.what).unwrap_or(0);
+    let mut alike = match question.rows {
+        Rows::Alike => Some(Alike::of(&pair)),
+        Rows::Each => None,
+    };
+    let mut found = |image: Option<u32>, change: Change| {
+        let place = What::ALL.iter().position(|what| *what == change.what).unwrap_or(0);
         let tally = &mut tallies[place];
         tally.count += 1;
-        tally.size = tally.size.saturating_add(row.change.range.size());
-        tally.committed += row.change.committed();
-        keep.push(row);
+        tally.size = tally.size.saturating_add(change.range.size());
+        tally.committed += change.committed();
+        match &mut alike {
+            Some(alike) => alike.push(image, change),
+            None => keep.push(RegionRow { image, change, count: 1, families: [None, None] }),
+        }
     };
     let moved = if same_run {
         let (before, after) = (first.0.pieces(), last.0.pieces());
-        Some(merge::merge(before, after, &pair, |change| found(RegionRow { image: None, change })))
+        Some(merge::merge(before, after, &pair, |change| found(None, change)))
     } else {
         inside::changes(pair.analyses, pair.owners, &pair, |image, change| {
-            found(RegionRow { image: Some(image), change });
+            found(Some(image), change);
         });
         None
     };
+    for row in alike.map(Alike::finish).into_iter().flatten() {
+        keep.push(row);
+    }
     (Regions { tallies, rows: keep.finish() }, moved)
 }
 
@@ -367,13 +386,13 @@ fn unreconciled(kinds: &[KindRows], moved: &Moved) -> Vec<RegionKind> {
 
 impl Measured for RegionRow {
     fn committed(&self) -> i128 {
-        self.change.committed()
+        self.change.committed() * i128::from(self.count)
     }
     fn size(&self) -> i128 {
-        self.change.size()
+        self.change.size() * i128::from(self.count)
     }
     fn touched(&self) -> u64 {
-        self.change.range.size()
+        self.change.range.size().saturating_mul(self.count)
     }
 }
 

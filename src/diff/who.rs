@@ -116,7 +116,7 @@ impl Who {
                     Size::Exactly(bytes) => format!("{} allocations, {words}", human(bytes)),
                     Size::From(bytes) => match bytes.checked_mul(2) {
                         Some(next) => {
-                            format!("allocations of {} to {}, {words}", human(bytes), human(next))
+                            format!("{} allocations, {words}", between(bytes, next))
                         }
                         None => format!("allocations of {} or more, {words}", human(bytes)),
                     },
@@ -124,6 +124,15 @@ impl Who {
             }
             Who::Unknown => "no allocation known".into(),
         }
+    }
+}
+
+/// `64-128 KiB`, `512 KiB-1 MiB`.
+fn between(from: u64, to: u64) -> String {
+    let (low, high) = (human(from), human(to));
+    match (low.split_once(' '), high.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number}-{high}"),
+        _ => format!("{low}-{high}"),
     }
 }
 
@@ -251,7 +260,8 @@ mod tests {
         }
         for (size, title) in [
             (Size::Exactly(0x4_0000), "256 KiB allocations, Read/Write"),
-            (Size::From(0x10_0000), "allocations of 1 MiB to 2 MiB, Read/Write"),
+            (Size::From(0x10_0000), "1-2 MiB allocations, Read/Write"),
+            (Size::From(0x8_0000), "512 KiB-1 MiB allocations, Read/Write"),
         ] {
             assert_eq!(Who::Allocations { size, protect: 4 }.title(), title);
         }

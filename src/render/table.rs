@@ -103,6 +103,33 @@ impl Table {
         out
     }
 
+    /// For a text of at most `width` columns: what does not fit into the last
+    /// column goes on in further rows, broken at blanks.
+    pub fn wrapped(&self, width: usize) -> Table {
+        let room = self.widths(&self.texts(usize::MAX));
+        let others = room.split_last().map_or(&[][..], |(_, others)| others);
+        let used: usize = others.iter().map(|columns| columns + self.gap).sum();
+        let heading = self.columns.last().map_or(0, |column| column.title.len());
+        let room = width.saturating_sub(used).max(heading);
+        let mut table = Table { rows: Vec::new(), columns: self.columns.clone(), gap: self.gap };
+        for row in &self.rows {
+            let Some((last, others)) = row.split_last() else { continue };
+            let text = sanitize::terminal(&last.text);
+            let fits = sanitize::width(&text) <= room;
+            // Two blanks stand between two things.
+            let parts = if fits { vec![&*text] } else { text.split("  ").collect() };
+            let lines = parts.iter().flat_map(|part| sanitize::wrap(part, room));
+            for (at, line) in lines.enumerate() {
+                let empty = |cell: &Cell| Cell::styled("", cell.style);
+                let before =
+                    others.iter().map(|cell| if at == 0 { cell.clone() } else { empty(cell) });
+                let end = Cell::styled(line, last.style);
+                table.rows.push(before.chain([end]).collect());
+            }
+        }
+        table
+    }
+
     /// The headings and the rows, harmless, and clipped to what a line can
     /// show of one cell.
     fn texts(&self, most: usize) -> Vec<Vec<String>> {
@@ -193,6 +220,24 @@ a            12 K  C:\\W…m32\\a.dll
 b|\\u{1b}  1,234 K
 ";
         assert_eq!(table().text(Paint::Plain, 33), expected);
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_on_below() {
+        let mut table = Table::new([words("Name"), numbers("Size"), words("Owner")]);
+        table.rows.push(vec!["a".into(), "12 K".into(), "threads of a pool".into()]);
+        table.rows.push(vec!["b".into(), "4 K".into(), "RW  heap of one".into()]);
+        table.rows.push(vec!["c".into(), "4 K".into(), "".into()]);
+        let expected = "\
+Name  Size  Owner
+a     12 K  threads of
+            a pool
+b      4 K  RW
+            heap of
+            one
+c      4 K
+";
+        assert_eq!(table.wrapped(22).text(Paint::Plain, 22), expected);
     }
 
     #[test]

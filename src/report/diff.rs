@@ -250,6 +250,9 @@ pub struct ChangeView {
     /// Short forms of both protections.
     #[serde(skip)]
     pub short: (String, String),
+    /// How many changes the row stands for; the addresses are the first one's.
+    #[serde(skip)]
+    pub count: u64,
 }
 
 /// The proof.
@@ -466,8 +469,14 @@ impl Views<'_, '_> {
             committed: narrow(change.committed()),
             kind_before: before.map(|side| side.kind.as_str()),
             kind_after: after.map(|side| side.kind.as_str()),
-            owner_before: before.and_then(|side| title(first, first_owners, side)),
-            owner_after: after.and_then(|side| title(last, last_owners, side)),
+            owner_before: before.and_then(|side| match row.count {
+                1 => title(first, first_owners, side),
+                _ => row.families[0].as_ref().map(|who| first.owned(who.title())),
+            }),
+            owner_after: after.and_then(|side| match row.count {
+                1 => title(last, last_owners, side),
+                _ => row.families[1].as_ref().map(|who| last.owned(who.title())),
+            }),
             state_before: before.map(|side| side.state.as_str()),
             state_after: after.map(|side| side.state.as_str()),
             protect_before: protect(before),
@@ -477,6 +486,7 @@ impl Views<'_, '_> {
             confidence: side.map_or("", |side| side.confidence.as_str()),
             source: side.map_or("", |side| source(input, side)),
             short: (short(before), short(after)),
+            count: row.count,
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{DumpView, Hex, Input, RangeView, SCHEMA_VERSION};
+use crate::dump::PageSizeSource;
 use crate::fits::{self, Fence, FenceOwner, Fits, Request};
 use crate::map::MapSource;
 use crate::owner::Owners;
@@ -54,8 +55,11 @@ pub struct FitsView {
     pub free_blocks: u64,
     /// The crash reporter's reserve, not counted as free.
     pub reserve: Option<RangeView>,
-    /// Bytes of a page, as assumed.
+    /// Bytes of a page.
     pub page: u64,
+    /// How that is known: `auxiliary-vector`, `system-memory`, `processor` or
+    /// `assumed`.
+    pub page_source: &'static str,
     /// What else is assumed.
     pub assumptions: Vec<String>,
     /// What splits the free memory.
@@ -148,8 +152,16 @@ fn why_unknown(input: &Input<'_>) -> &'static str {
 
 fn assumptions(answer: &Fits) -> Vec<String> {
     let human = crate::size::human;
+    let pages = match answer.page.source {
+        PageSizeSource::Assumed => ", which the dump does not tell",
+        _ => "",
+    };
     vec![
-        format!("pages of {}, blocks at multiples of {}", human(fits::PAGE), human(answer.align)),
+        format!(
+            "pages of {}{pages}, blocks at multiples of {}",
+            human(answer.page.bytes),
+            human(answer.align)
+        ),
         "one free block holds the request, nothing below 64 KiB is given".into(),
         "whoever owned a fence would not have taken another place".into(),
     ]
@@ -185,7 +197,8 @@ fn view(input: &Input<'_>, owners: &Owners<'_>, answer: &Fits) -> FitsView {
         free: answer.free.0,
         free_blocks: answer.free.1,
         reserve: answer.reserve.map(|range| RangeView::of(input, range)),
-        page: fits::PAGE,
+        page: answer.page.bytes,
+        page_source: answer.page.source.as_str(),
         assumptions: assumptions(answer),
         fences: FencesView {
             count: answer.fences,

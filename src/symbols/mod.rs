@@ -6,6 +6,7 @@
 //! the module: the names of another build would be wrong ones.
 
 mod file;
+mod needed;
 
 use std::collections::BTreeMap;
 use std::fmt;

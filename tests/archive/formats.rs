@@ -93,6 +93,7 @@ fn archives(dump: &[u8], other: &[u8]) -> Vec<(&'static str, Vec<u8>, Vec<&'stat
         ("7z, solid", pack::seven_zip_solid(members), names.clone()),
         ("cab, stored", pack::cab(members, CompressionType::None), names.clone()),
         ("cab, MSZIP", pack::cab(members, CompressionType::MsZip), names.clone()),
+        ("cab, LZX", pack::cab_lzx(members), names.clone()),
         ("tar", pack::tar(members), names.clone()),
         ("tar.gz", pack::gz(&pack::tar(members)), names.clone()),
         ("tar.zst", pack::zst(&pack::tar(members)), names),

@@ -34,6 +34,7 @@ fn one_of_each(dump: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("zip, zstd", pack::zip_of(&[Member::new("a.dmp", dump, ZSTD)])),
         ("7z", pack::seven_zip(members)),
         ("cab", pack::cab(members, CompressionType::MsZip)),
+        ("cab, LZX", pack::cab_lzx(members)),
         ("tar", pack::tar(members)),
         ("tar.gz", pack::gz(&pack::tar(members))),
     ]

@@ -80,6 +80,88 @@ pub(crate) fn cab(members: Members<'_>, packing: cab::CompressionType) -> Vec<u8
     out.finish().unwrap().into_inner()
 }
 
+/// A cabinet with one folder in LZX: one verbatim block of literals, each a
+/// code of 8 bits, in a window of 32 KiB. No crate writes it.
+pub(crate) fn cab_lzx(members: Members<'_>) -> Vec<u8> {
+    const FOLDER: usize = 36;
+    let mut out = cab(members, cab::CompressionType::None);
+    let word = |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    let data = u32::from_le_bytes(out[FOLDER..FOLDER + 4].try_into().unwrap()) as usize;
+    let stored = out.split_off(data);
+    out[FOLDER + 6..FOLDER + 8].copy_from_slice(&(15_u16 << 8 | 3).to_le_bytes());
+    let mut blocks = Vec::new();
+    let mut rest = &stored[..];
+    while !rest.is_empty() {
+        let size = usize::from(word(rest, 4));
+        blocks.push(&rest[8..8 + size]);
+        rest = &rest[8 + size..];
+    }
+    let total: usize = blocks.iter().map(|block| block.len()).sum();
+    for (number, block) in blocks.iter().enumerate() {
+        let mut bits = LzxBits::default();
+        if number == 0 {
+            // No translation of calls; verbatim; its size.
+            bits.put(0, 1);
+            bits.put(1, 3);
+            bits.put(total as u32, 24);
+            bits.lengths(9, &[(0, 1); 256]);
+            // 240 matches and 249 lengths that are not used, in runs of 20 and more.
+            bits.lengths(0, &[31, 31, 31, 31, 16].map(|run| (1 << 5 | run, 6)));
+            bits.lengths(0, &[31, 31, 31, 31, 25].map(|run| (1 << 5 | run, 6)));
+        }
+        block.iter().for_each(|byte| bits.put(u32::from(*byte), 8));
+        let packed = bits.finish();
+        let sizes = (block.len() as u32) << 16 | packed.len() as u32;
+        // Of whole words of 4 bytes, and at most one of 2.
+        let words = packed.chunks(4).map(|word| match word {
+            [a, b] => u32::from_be_bytes([0, 0, *a, *b]),
+            word => u32::from_le_bytes(word.try_into().unwrap()),
+        });
+        let sum = words.fold(sizes, |sum, word| sum ^ word);
+        out.extend(sum.to_le_bytes());
+        out.extend(sizes.to_le_bytes());
+        out.extend(packed);
+    }
+    let size = out.len() as u32;
+    out[8..12].copy_from_slice(&size.to_le_bytes());
+    out
+}
+
+/// Bits from the top of words of 16 bits.
+#[derive(Default)]
+struct LzxBits {
+    words: Vec<u16>,
+    word: u16,
+    used: u32,
+}
+
+impl LzxBits {
+    fn put(&mut self, value: u32, count: u32) {
+        for bit in (0..count).rev() {
+            self.word = self.word << 1 | (value >> bit & 1) as u16;
+            self.used += 1;
+            if self.used == 16 {
+                self.words.push(self.word);
+                (self.word, self.used) = (0, 0);
+            }
+        }
+    }
+
+    /// Lengths of codes: first those of the two codes that follow, `one` and
+    /// 18, a bit each.
+    fn lengths(&mut self, one: usize, codes: &[(u32, u32)]) {
+        (0..20).for_each(|symbol| self.put(u32::from(symbol == one || symbol == 18), 4));
+        codes.iter().for_each(|(value, count)| self.put(*value, *count));
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.used > 0 {
+            self.put(0, 16 - self.used);
+        }
+        self.words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+}
+
 // ---- zip, by hand: with every field to lie in ---------------------------------
 
 pub(crate) const STORED: u16 = 0;

@@ -164,6 +164,37 @@ mod with_them {
         assert!(csv.contains(",crash_here(int),4,c:\\src\\main.cpp,42,"), "{csv}");
     }
 
+    /// A file of a million functions, in an address space that has no room for them.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn memory_does_not_grow_with_the_file() {
+        use std::io::Write;
+        let folder = folder("large");
+        let relative = format!("prog.pdb/{ID}/prog.sym");
+        put(&folder, &relative, symbols(ID));
+        let file = fs::File::options().append(true).open(folder.join(&relative)).unwrap();
+        let mut file = std::io::BufWriter::new(file);
+        for at in 0..1_000_000_u32 {
+            let address = 0x10_0000 + at * 16;
+            writeln!(file, "FUNC {address:x} 10 0 ns::function_{at}\n{address:x} 10 {at} 1")
+                .unwrap();
+        }
+        drop(file);
+        let dump_path = folder.join("app.dmp");
+        fs::write(&dump_path, dump(pdb("prog.pdb")).build()).unwrap();
+        let limited = "ulimit -v 150000; exec \"$0\" crash \"$1\" --symbols \"$2\"";
+        let output = std::process::Command::new("sh")
+            .args(["-c", limited, env!("CARGO_BIN_EXE_dumpmap")])
+            .args([&dump_path, &folder])
+            .output()
+            .unwrap();
+        let (text, error) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("crash_here(int)+0x4 (main.cpp:42)"), "{text}{error}");
+        assert!(text.contains("List::push, inlined (list.h:90)"), "{text}{error}");
+        let _ = fs::remove_dir_all(&folder);
+    }
+
     #[test]
     fn symbols_of_elf_are_found_by_the_build_id() {
         let folder = folder("elf");

@@ -244,7 +244,7 @@ fn two_runs_without_aslr() {
         .collect();
     let expected = [
         ("16 KiB allocations, Read/Write".to_owned(), 2, 0x8000),
-        ("allocations of 32 KiB to 64 KiB, Read/Write".to_owned(), 0, 0x1000),
+        ("32-64 KiB allocations, Read/Write".to_owned(), 0, 0x1000),
     ];
     assert_eq!(titles, expected);
 }
@@ -413,4 +413,24 @@ fn wrong_use_and_unreadable_files() {
         assert_eq!((output.status, output.stdout.as_str()), (Some(2), ""), "{args}");
         assert!(output.stderr.contains(says), "{args}: {}", output.stderr);
     }
+}
+
+/// Three allocations of one size are one row for people, three for programs.
+#[test]
+fn changes_that_are_alike() {
+    let block = |base: u64, size: u64| Region::commit(base, size, PAGE_READWRITE);
+    let before = process(2000, vec![block(0x10_0000, 0x1000)]).build();
+    let bases = [0x20_0000, 0x30_0000, 0x50_0000];
+    let mut regions = vec![block(0x10_0000, 0x1000)];
+    regions.extend(bases.map(|base| block(base, 0x4000)));
+    regions.push(block(0x60_0000, 0x2000));
+    let folder = Folder::with(&[("a.dmp", before), ("b.dmp", process(2010, regions).build())]);
+    let text = folder.diff("a.dmp b.dmp --by region").stdout;
+    let row = "0x000000200000      3  16 K      +48 K  new     RW private\n";
+    assert!(text.contains(row), "{text}");
+    assert!(text.contains("0x000000600000      1   8 K       +8 K  new "), "{text}");
+    let first = folder.diff("a.dmp b.dmp --by region --top 1").stdout;
+    assert!(first.contains(row) && first.contains("\nand 1 more; --top N shows more\n"), "{first}");
+    let json = folder.json("a.dmp b.dmp");
+    assert_eq!(json["regions"].as_array().unwrap().len(), 4);
 }

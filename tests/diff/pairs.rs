@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use dumpmap::Analysis;
 use dumpmap::analyze;
-use dumpmap::diff::RunChoice;
+use dumpmap::diff::{Diff, Question, Rows, RunChoice};
 use dumpmap::limits::Limits;
 use dumpmap::source::Source;
 
@@ -27,6 +27,17 @@ fn check(a: &Analysis<'_>, b: &Analysis<'_>, what: &str) {
             let grown: i128 = diff.owners.iter().map(|row| row.series.size()).sum();
             assert_eq!(grown, diff.total.size() - unusable(a, b), "{what}");
         }
+        // Rows that stand for several changes are the same changes.
+        let alike = compare(&[a, b], &Question { rows: Rows::Alike, ..all(run) });
+        let sums = |diff: &Diff| {
+            let rows = diff.regions.rows.iter();
+            rows.fold((0, 0), |(count, committed), row| {
+                let grown = row.change.committed() * i128::from(row.count);
+                (count + row.count, committed + grown)
+            })
+        };
+        assert_eq!(sums(&alike), sums(&diff), "{what}");
+        assert!(alike.regions.rows.len() <= diff.regions.rows.len(), "{what}");
         let back = compare(&[b, a], &all(run));
         assert_eq!(back.total.size(), -diff.total.size(), "{what}");
         assert_eq!(back.owner_count, diff.owner_count, "{what}");

@@ -16,6 +16,7 @@ use dumpmap::batch::{self, Outcome};
 use dumpmap::limits::{Depth, Limits};
 use dumpmap::report::Input;
 use dumpmap::report::scan::{COLUMNS, Column, GroupBy, Nested, Order, ScanRow, column};
+use dumpmap::size::count;
 
 use super::inputs::Inputs;
 use super::{Done, Failure, Options, input, output};
@@ -109,8 +110,8 @@ pub(super) fn run(args: &Scan, options: &Options) -> Done {
     let (target, held) = rows::open(args, options)?;
     let before = held.rows();
     let mut members = held.members();
-    let stop = stop_on_interrupt();
     let mut progress = Progress::new(args, options)?;
+    let stop = stop_on_interrupt(progress.beside());
     let mut tally = Tally::default();
     let counted = start(args, options, held, &stop)?.filter_map(|outcome| match outcome {
         Outcome::Row(row) if members.take(&row.path) => None,
@@ -132,7 +133,10 @@ pub(super) fn run(args: &Scan, options: &Options) -> Done {
         Ok(()) | Err(Failure::BrokenPipe) => {}
         Err(other) => return Err(other),
     }
-    let earlier = if before > 0 { format!(" ({before} of an earlier run)") } else { String::new() };
+    let earlier = match before {
+        0 => String::new(),
+        before => format!(" and {} of an earlier run", count(before, "row")),
+    };
     let _ = output::complain(&format!("{tally}{earlier}"));
     if stop.load(Ordering::Relaxed) {
         return Err(Failure::Message("scan: interrupted; the rows are those done by then".into()));
@@ -183,7 +187,7 @@ fn start(
 }
 
 /// Set by the first Ctrl-C; the second ends the program at once.
-fn stop_on_interrupt() -> Arc<AtomicBool> {
+fn stop_on_interrupt(say: impl Fn(&str) + Send + 'static) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&stop);
     // Without a handler Ctrl-C ends the program, as it does everywhere.
@@ -191,7 +195,7 @@ fn stop_on_interrupt() -> Arc<AtomicBool> {
         if set.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        let _ = output::complain("finishing the dumps that have begun; Ctrl-C again ends it now");
+        say("finishing the dumps that have begun; Ctrl-C again ends it now");
     });
     stop
 }

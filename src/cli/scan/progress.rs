@@ -2,6 +2,7 @@
 //! failures, time left. Nothing in pipes and in CI, nor where the rows
 //! themselves go to the terminal.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,10 +11,10 @@ use std::time::Duration;
 
 use dumpmap::report::scan::ScanRow;
 use dumpmap::size::human;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::Scan;
-use crate::cli::{Failure, Options};
+use crate::cli::{Failure, Options, output};
 
 /// The line, if there is one.
 pub(super) struct Progress {
@@ -36,8 +37,7 @@ impl Progress {
             return Ok(Progress { shown: None });
         }
         let bar = ProgressBar::no_length();
-        let style = ProgressStyle::with_template("{spinner} {human_pos} files {per_sec} {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(style("{spinner} {human_pos} files {rate} {msg}"));
         bar.enable_steady_tick(Duration::from_millis(200));
         let (counted, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         // Lists may come from a pipe, which can be read once.
@@ -49,6 +49,15 @@ impl Progress {
             });
         }
         Ok(Progress { shown: Some(Shown { bar, bytes: 0, failed: 0, counted, over }) })
+    }
+
+    /// Writes to standard error, with the line out of the way: from any thread.
+    pub(super) fn beside(&self) -> impl Fn(&str) + Send + 'static {
+        let bar = self.shown.as_ref().map(|shown| shown.bar.clone());
+        move |words| {
+            let say = || drop(output::complain(words));
+            bar.as_ref().map_or_else(say, |bar| bar.suspend(say));
+        }
     }
 
     /// One more row.
@@ -80,16 +89,22 @@ impl Progress {
     }
 }
 
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template);
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    };
+    style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate)
+}
+
 impl Shown {
     fn step(&self) {
         self.bar.inc(1);
         let counted = self.counted.swap(0, Ordering::Relaxed);
         if counted > 0 {
             self.bar.set_length(counted);
-            let style = ProgressStyle::with_template(
-                "{wide_bar} {human_pos}/{human_len} files {per_sec} {eta} left {msg}",
-            );
-            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            let all = "{wide_bar} {human_pos}/{human_len} files {rate} {eta} left {msg}";
+            self.bar.set_style(style(all));
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::render::number::{grouped, size};
 use crate::render::table::Table;
 use crate::render::text::{
     diff_audit, diff_head, diff_images, diff_kinds, diff_owners, diff_region_title, diff_regions,
+    diff_shown,
 };
 use crate::report::DiffReport;
 
@@ -44,7 +45,7 @@ pub fn diff(report: &DiffReport, out: &mut dyn io::Write) -> io::Result<()> {
     section("By owner", &diff_owners(report), more, &mut body);
     section("Images", &diff_images(report), 0, &mut body);
     let all: u64 = report.changes.iter().map(|tally| tally.count).sum();
-    let more = all.saturating_sub(report.regions.len() as u64);
+    let more = all.saturating_sub(diff_shown(report));
     let heading = diff_region_title(report).replacen('b', "B", 1);
     section(&heading, &diff_regions(report), more, &mut body);
     let (_, audit) = diff_audit(report);

@@ -47,8 +47,11 @@ pub fn diff(report: &DiffReport, tables: DiffTables, paint: Paint) -> String {
     }
     let mut section = |title: &str, table: &Table, more: String| {
         if !table.rows.is_empty() {
-            out.push_str(&format!("\n{}\n", paint.paint(BOLD, title)));
-            out.push_str(&table.text(paint, WIDTH));
+            out.push('\n');
+            for line in sanitize::wrap(title, WIDTH) {
+                out.push_str(&format!("{}\n", paint.paint(BOLD, &line)));
+            }
+            out.push_str(&table.wrapped(WIDTH).text(paint, WIDTH));
             out.push_str(&more);
         }
     };
@@ -56,14 +59,13 @@ pub fn diff(report: &DiffReport, tables: DiffTables, paint: Paint) -> String {
         section("by kind: committed; of free memory its size", &kind_table(report), String::new());
     }
     if tables.has(DiffTables::Owners) {
-        let more = more(report.owner_count, report.owners.len());
+        let more = more(report.owner_count, report.owners.len() as u64);
         section("by owner: growth of committed memory and of size", &owner_table(report), more);
         section("images", &image_table(report), String::new());
     }
     if tables.has(DiffTables::Regions) {
-        let all = report.changes.iter().map(|tally| tally.count).sum();
-        let more = more(all, report.regions.len());
-        section(region_title(report), &region_table(report), more);
+        let more = more(report.changes.iter().map(|tally| tally.count).sum(), shown(report));
+        section(&region_title(report), &region_table(report), more);
     }
     let (proven, line) = audit_line(report);
     out.push('\n');
@@ -71,8 +73,8 @@ pub fn diff(report: &DiffReport, tables: DiffTables, paint: Paint) -> String {
     out
 }
 
-fn more(all: u64, shown: usize) -> String {
-    match all.saturating_sub(shown as u64) {
+fn more(all: u64, shown: u64) -> String {
+    match all.saturating_sub(shown) {
         0 => String::new(),
         more => format!("and {} more; --top N shows more\n", grouped(more)),
     }
@@ -233,19 +235,35 @@ pub(crate) fn image_table(report: &DiffReport) -> Table {
 }
 
 /// What the rows of the regions are.
-pub(crate) fn region_title(report: &DiffReport) -> &'static str {
-    if report.run.same { "by region" } else { "by offset in images that both have" }
+pub(crate) fn region_title(report: &DiffReport) -> String {
+    let what = if report.run.same { "by region" } else { "by offset in images that both have" };
+    let ends = match report.dumps.len() {
+        ..3 => "",
+        _ => ", the first dump against the last",
+    };
+    let alike = match has_alike(report) {
+        true => "; changes that are alike in one row, at the first address",
+        false => "",
+    };
+    format!("{what}{ends}{alike}")
 }
 
-/// One row a run of bytes.
+/// Changes that the rows of the regions stand for.
+pub(crate) fn shown(report: &DiffReport) -> u64 {
+    report.regions.iter().map(|region| region.count).sum()
+}
+
+fn has_alike(report: &DiffReport) -> bool {
+    report.regions.iter().any(|region| region.count > 1)
+}
+
+/// One row a run of bytes, or several that are alike.
 pub(crate) fn region_table(report: &DiffReport) -> Table {
-    let mut table = Table::new([
-        words("Base"),
-        numbers("Size"),
-        numbers("Committed"),
-        words("Change"),
-        words("What"),
-    ]);
+    let has_alike = has_alike(report);
+    let mut columns = vec![words("Base")];
+    columns.extend(has_alike.then(|| numbers("Count")));
+    columns.extend([numbers("Size"), numbers("Committed"), words("Change"), words("What")]);
+    let mut table = Table::new(columns);
     for region in &report.regions {
         let base = match &region.image {
             Some(_) => format!("+{:#x}", region.base.address),
@@ -253,14 +271,16 @@ pub(crate) fn region_table(report: &DiffReport) -> Table {
         };
         let kind = both(region.kind_before, region.kind_after);
         let owner = region.image.clone().unwrap_or_else(|| owner(region));
-        let row = [
-            base,
+        let committed = region.committed.saturating_mul(region.count as i64);
+        let mut row = vec![base];
+        row.extend(has_alike.then(|| grouped(region.count)));
+        row.extend([
             size(region.size),
-            growth(region.committed),
+            growth(committed),
             region.change.to_owned(),
             format!("{} {kind}  {owner}", access(region)).trim_end().to_owned(),
-        ];
-        table.rows.push(row.map(Into::into).into());
+        ]);
+        table.rows.push(row.into_iter().map(Into::into).collect());
     }
     table
 }

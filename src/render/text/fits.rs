@@ -75,6 +75,7 @@ pub(crate) fn answer_lines(report: &FitsReport<'_>) -> Vec<String> {
         count(answer.free_blocks, "block"),
         human(answer.align)
     ));
+    lines.extend(pages(answer));
     if let Some(reserve) = &answer.reserve {
         lines.push(format!(
             "the free {} at {} were the crash reporter's reserve and are not counted",
@@ -84,6 +85,17 @@ pub(crate) fn answer_lines(report: &FitsReport<'_>) -> Vec<String> {
     }
     lines.extend(without(answer));
     lines
+}
+
+/// The size of a page, where it is not the one that everybody expects.
+fn pages(answer: &FitsView) -> Option<String> {
+    let known = match answer.page_source {
+        "auxiliary-vector" => "by the auxiliary vector",
+        "system-memory" => "by the dump's memory information",
+        "processor" => "as this system has them",
+        _ => return Some("pages of 4 KiB are assumed: the dump does not tell their size".into()),
+    };
+    (answer.page != 0x1000).then(|| format!("pages of {}, {known}", human(answer.page)))
 }
 
 /// What would have to go for the request to fit.

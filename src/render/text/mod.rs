@@ -26,7 +26,7 @@ pub use diff::{DiffTables, diff};
 pub(crate) use diff::{
     audit_line as diff_audit, head_lines as diff_head, image_table as diff_images,
     kind_table as diff_kinds, owner_table as diff_owners, region_table as diff_regions,
-    region_title as diff_region_title,
+    region_title as diff_region_title, shown as diff_shown,
 };
 pub use explain::explain;
 pub use fits::fits;
