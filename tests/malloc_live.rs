@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 
-use dumpmap::evidence::malloc::{ChunkState, InChunk, MallocHeapKind, places};
+use dumpmap::evidence::malloc::{ChunkState, InChunk, MallocHeapKind, mapped, places};
 use dumpmap::limits::Limits;
 use dumpmap::source::Source;
 use dumpmap::synth::DumpBuilder;
@@ -19,9 +19,16 @@ use dumpmap::{Analysis, analyze};
 /// Sizes that are asked for in each thread, and how many of each.
 const SIZES: [(usize, usize); 6] =
     [(24, 50), (25, 10), (200, 40), (1000, 300), (5000, 20), (60_000, 10)];
-/// Blocks of it fill more than one heap of an arena.
-const LARGE: usize = 100_000;
+/// Blocks that fill more than one heap of an arena: of the first size the old
+/// heap keeps a tail that was never used, of the second it is full.
+const LARGE: (usize, usize) = (100_000, 700);
+const SMALL: (usize, usize) = (1_000, 70_000);
 const THREADS: usize = 3;
+/// Blocks that get mappings of their own: the threshold grows only when such
+/// a block is given back.
+const MAPPED: [usize; 4] = [200_000, 300_000, 200_000, 5_000_000];
+/// Their number in place of a thread's.
+const OF_NO_HEAP: usize = 99;
 
 /// A block that the child says it has, or has freed.
 #[derive(Clone, Copy, Debug)]
@@ -82,19 +89,26 @@ fn child() {
         for thread in 0..THREADS {
             let (all, start, done) = (&all, &start, &done);
             scope.spawn(move || {
-                let mut own = blocks(thread);
-                if thread == 0 {
-                    own.extend((0..700).map(|_| {
-                        let address = raw::take(layout(LARGE));
-                        Block { thread, address, size: LARGE as u64, used: true }
-                    }));
+                let mut own = Vec::with_capacity(2_000);
+                let many = [LARGE, SMALL].get(thread).copied().unwrap_or((0, 0));
+                for nth in 0..many.1 {
+                    let (address, size) = (raw::take(layout(many.0)), many.0 as u64);
+                    if many == LARGE || nth % 100 == 0 {
+                        own.push(Block { thread, address, size, used: true });
+                    }
                 }
+                // Last of all, or others would get what these give back.
+                own.extend(blocks(thread));
                 all.lock().unwrap().append(&mut own);
                 start.wait();
                 done.wait();
             });
         }
-        let own = blocks(THREADS);
+        let mut own = blocks(THREADS);
+        own.extend(MAPPED.map(|size| {
+            let address = raw::take(layout(size));
+            Block { thread: OF_NO_HEAP, address, size: size as u64, used: true }
+        }));
         start.wait();
         for Block { thread, address, size, used } in all.lock().unwrap().iter().chain(&own) {
             out.push_str(&format!("block {thread} {address} {size} {used}\n"));
@@ -208,7 +222,20 @@ fn check_blocks(arenas: &str, expected: &[&str], kind: MallocHeapKind) {
     let least = if kind == MallocHeapKind::Main { 1 } else { THREADS + 1 };
     assert!(of_kind >= least, "{heaps:x?}");
 
+    let (large, blocks): (Vec<Block>, Vec<Block>) =
+        blocks.into_iter().partition(|block| block.thread == OF_NO_HEAP);
+    for Block { address, size, .. } in large {
+        // The first byte of the header, of the block, and the block's last.
+        for inside in [address - 16, address, address + size - 1] {
+            let chunk = mapped(&analysis.dump, &analysis.map, inside);
+            let chunk = chunk.unwrap_or_else(|| panic!("{address:#x}, {size} bytes"));
+            assert_eq!(chunk.address(), address);
+            assert_eq!(chunk.size, (size + 16).next_multiple_of(4096));
+            assert_eq!(chunk.usable(), chunk.size - 16);
+        }
+    }
     let addresses: Vec<u64> = blocks.iter().map(|block| block.address).collect();
+    assert!(addresses.iter().all(|at| mapped(&analysis.dump, &analysis.map, *at).is_none()));
     let found = places(&analysis.dump, heaps, &addresses);
     let mut states = std::collections::BTreeMap::new();
     let mut sizes = std::collections::BTreeMap::<(u64, u64), u64>::new();

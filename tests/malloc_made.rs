@@ -7,7 +7,7 @@ mod support;
 mod schema;
 
 use dumpmap::analyze;
-use dumpmap::evidence::malloc::{ChunkState, InChunk, Unknown, places};
+use dumpmap::evidence::malloc::{ChunkState, InChunk, Unknown, mapped, places};
 use dumpmap::limits::{Depth, Limits};
 use dumpmap::source::Source;
 use dumpmap::synth::{Architecture, DumpBuilder, Platform};
@@ -192,6 +192,88 @@ fn layouts_of_32_bits_are_not_known() {
     let builder = builder.linux_maps(maps);
     let found = at(builder.memory64(0x800_0000, vec![0; 0x2000]), 0x800_0010, Depth::Headers);
     assert_eq!(found, Err(Unknown::Bits32));
+}
+
+const LARGE: u64 = 0x7f10_0000_0000;
+const MIB: u64 = 1 << 20;
+
+/// A mapping of 3 MiB with these words in it, beside glibc or not.
+fn large(words: &[(u64, u64)], libc: &str, address: u64) -> Option<(u64, u64)> {
+    let maps = format!(
+        "{LARGE:x}-{:x} rw-p 00000000 00:00 0\n\
+         7f2000000000-7f2000001000 r-xp 00000000 08:01 7 /lib/{libc}\n",
+        LARGE + 3 * MIB
+    );
+    let words = words
+        .iter()
+        .fold(Memory::new(LARGE, 3 * MIB), |memory, (at, word)| memory.word(LARGE + at, *word));
+    let dump = DumpBuilder::linux_x64().linux_maps(maps).memory64(words.base, words.bytes);
+    let source = Source::from_bytes(dump.build());
+    let analysis = analyze(&source, &Limits::default()).unwrap();
+    let found = mapped(&analysis.dump, &analysis.map, LARGE + address)?;
+    Some((found.start - LARGE, found.size))
+}
+
+#[test]
+fn large_blocks_end_where_their_mapping_ends() {
+    let libc = "libc.so.6";
+    let header = |at: u64, size: u64| (at + 8, size | 2);
+    let last = [header(2 * MIB, MIB)];
+    assert_eq!(large(&last, libc, 2 * MIB + 5), Some((2 * MIB, MIB)));
+    assert_eq!(large(&last, libc, 3 * MIB - 1), Some((2 * MIB, MIB)));
+    assert_eq!(large(&last, libc, 2 * MIB - 1), None);
+    assert_eq!(large(&last, "ld-musl-x86_64.so.1", 2 * MIB), None);
+    let both = [header(0, MIB), header(MIB, 2 * MIB)];
+    assert_eq!(large(&both, "libc-2.31.so", MIB - 1), Some((0, MIB)));
+    assert_eq!(large(&both, libc, MIB), Some((MIB, 2 * MIB)));
+    // Sizes that lie: nothing, not whole pages, too far, short of the end.
+    for size in [0, 0x1_0000, MIB + 16, 2 * MIB, MIB - 0x1000, !0xfff, 1 << 63] {
+        assert_eq!(large(&[header(2 * MIB, size)], libc, 2 * MIB), None, "{size:#x}");
+    }
+    // Other flags, and something before the header.
+    assert_eq!(large(&[(2 * MIB + 8, MIB | 3)], libc, 2 * MIB), None);
+    assert_eq!(large(&[(2 * MIB, 1), header(2 * MIB, MIB)], libc, 2 * MIB), None);
+}
+
+#[test]
+fn heaps_without_the_shape_are_found_by_their_headers() {
+    const WINDOW: u64 = 64 << 20;
+    let (first, second) = (ARENA, ARENA + WINDOW);
+    let state = first + 0x30;
+    // Two heaps of one arena, joined: arena, prev and size of the second, and
+    // where its read-write memory ends.
+    let found = |words: [u64; 3], tail: u64| {
+        let maps = format!(
+            "{:x}-{:x} rw-p 00000000 00:00 0\n{:x}-{:x} ---p 00000000 00:00 0\n",
+            first - MIB,
+            second + tail,
+            second + tail,
+            second + WINDOW + MIB,
+        );
+        let bytes = |words: [u64; 3]| words.map(u64::to_le_bytes).concat();
+        let dump = DumpBuilder::linux_x64().linux_maps(maps);
+        let dump = dump.memory64(first, bytes([state, 0, WINDOW])).memory64(second, bytes(words));
+        let source = Source::from_bytes(dump.build());
+        let analysis = analyze(&source, &Limits::default()).unwrap();
+        let heaps = analysis.evidence.malloc.iter();
+        heaps.map(|heap| (heap.range.start(), heap.end)).collect::<Vec<_>>()
+    };
+    let full = (first, second);
+    assert_eq!(found([state, first, MIB], MIB), [full, (second, second + MIB)]);
+    assert_eq!(found([state, first, WINDOW], WINDOW), [full, (second, second + WINDOW)]);
+    // Another arena, a size that is too large or none, prev at no window.
+    for words in [
+        [state + 8, first, MIB],
+        [state, first, 2 * MIB],
+        [state, first, 2 * WINDOW],
+        [state, first, 0],
+        [state, first + 8, MIB],
+        [state, 0, MIB],
+        [0; 3],
+        [u64::MAX; 3],
+    ] {
+        assert_eq!(found(words, MIB), [full], "{words:x?}");
+    }
 }
 
 #[test]

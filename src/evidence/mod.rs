@@ -66,7 +66,7 @@ pub struct Evidence {
     /// Heaps, in the order of the PEB's list.
     pub heaps: Vec<Heap>,
     /// Heaps of glibc's malloc, by the maps of Linux: the brk heap, then the
-    /// windows of arenas in address order.
+    /// windows of arenas, those that only a header tells at the end.
     pub malloc: Vec<MallocHeap>,
     /// Executable memory that is no image's, and images with pages that are
     /// writable and executable, in address order.

@@ -7,15 +7,16 @@ use serde::Serialize;
 
 use super::regions::Names;
 use super::{Hex, Input};
-use crate::evidence::malloc::{Chunk, InChunk, MallocHeapKind, Place, Unknown, places};
+use crate::evidence::malloc::{Chunk, InChunk, MallocHeapKind, Place, Unknown, mapped, places};
 use crate::reservation::{self, Reservation};
 
 /// Where in a heap of glibc's malloc.
 #[derive(Clone, Debug, Serialize)]
 pub struct InMalloc {
-    /// `main` for the brk heap, `arena` for a heap of another arena.
+    /// `main` for the brk heap, `arena` for a heap of another arena, `mapping`
+    /// for a large block that has one of its own: a heuristic.
     pub heap: &'static str,
-    /// The heap's first byte.
+    /// The heap's first byte; of a mapping, the chunk's.
     pub base: Hex,
     /// The arena's malloc_state; null for the main one and where the heap's
     /// header is not captured.
@@ -38,7 +39,8 @@ pub struct InChunkView {
     pub previous: Option<ChunkView>,
     /// The chunk behind it.
     pub next: Option<ChunkView>,
-    /// Chunks of its size in the heap, itself included; 0 for the top.
+    /// Chunks of its size in the heap, itself included; 0 for the top and for
+    /// a mapping.
     pub alike: u64,
     /// How many of them are in use.
     pub alike_in_use: u64,
@@ -93,8 +95,24 @@ pub struct SumView {
 pub(super) fn in_malloc(input: &Input<'_>, addresses: &[u64]) -> Vec<Option<InMalloc>> {
     let analysis = input.analysis;
     let found = places(&analysis.dump, &analysis.evidence.malloc, addresses);
-    let view = |(place, address): (Option<Place>, &u64)| Some(malloc_view(input, place?, *address));
+    let view = |(place, address): (Option<Place>, &u64)| match place {
+        Some(place) => Some(malloc_view(input, place, *address)),
+        None => mapped_view(input, *address),
+    };
     found.into_iter().zip(addresses).map(view).collect()
+}
+
+fn mapped_view(input: &Input<'_>, address: u64) -> Option<InMalloc> {
+    let analysis = input.analysis;
+    let chunk = mapped(&analysis.dump, &analysis.map, address)?;
+    let inside = InChunk { chunk, previous: None, next: None, alike: 0, alike_in_use: 0 };
+    Some(InMalloc {
+        heap: "mapping",
+        base: input.hex(chunk.start),
+        arena: None,
+        chunk: Some(chunk_view(input, &inside, address)),
+        problem: None,
+    })
 }
 
 fn malloc_view(input: &Input<'_>, place: Place, address: u64) -> InMalloc {

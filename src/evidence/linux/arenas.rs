@@ -6,12 +6,15 @@
 //! The shape counts only where glibc is mapped: on Android, 60 thread stacks
 //! of one 32-bit process had it. Wrong for other memory that is laid out in
 //! the same way, such as a Java heap of exactly this size; when the first
-//! words of the window are captured they decide. Arenas that have grown to
-//! their full size have no tail, and are not found.
+//! words of the window are captured they decide, and find those without the
+//! shape: a heap that has grown to its full size has no tail.
 
+use std::collections::HashSet;
+
+use super::headers;
 use crate::addr::AddressRange;
 use crate::dump::{Dump, LinuxMap, LinuxMaps, MemoryReader, PointerWidth};
-use crate::evidence::malloc::{MallocHeap, MallocHeapKind};
+use crate::evidence::malloc::{MallocHeap, MallocHeapKind, is_glibc};
 use crate::evidence::{
     Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use,
 };
@@ -28,7 +31,9 @@ pub(super) fn gather(
     let size = window_size(width);
     let glibc = lines.maps.iter().any(is_glibc);
     let mut reader = (dump.limits.depth >= Depth::Headers).then(|| dump.captured.reader());
-    for window in windows(accesses(map, lines), size) {
+    let found: Vec<Window> = windows(accesses(map, lines), size).collect();
+    let seen: HashSet<u64> = found.iter().map(|window| window.start).collect();
+    for window in found {
         let header = match &mut reader {
             Some(reader) => heap_info(reader, window, width),
             None => HeapInfo::NotCaptured,
@@ -63,23 +68,36 @@ pub(super) fn gather(
             claim(head, "malloc arena");
             claim(tail, "malloc arena (reserved)");
         }
-        evidence.malloc.extend(
-            AddressRange::between(window.start, window.end).map(|range| MallocHeap {
+        evidence.malloc.extend(heap(window));
+    }
+    let other = if reader.is_some() { headers::windows(dump, map, width) } else { Vec::new() };
+    for window in other.into_iter().filter(|window| !seen.contains(&window.start)) {
+        let parts = [
+            (window.start, window.tail, "malloc arena"),
+            (window.tail, window.end, "malloc arena (reserved)"),
+        ];
+        for (start, end, usage) in parts {
+            let Some(range) = AddressRange::between(start, end) else { continue };
+            evidence.claim(Claim {
                 range,
-                end: window.tail,
-                kind: MallocHeapKind::Arena,
-            }),
-        );
+                kind: Some(RegionKind::Heap),
+                usage: Use::Named(usage),
+                subject: Subject::None,
+                confidence: Confidence::Derived,
+                source: EvidenceSource::AllocatorHeader,
+                detail: Detail::Words("heap_info points to its arena"),
+            });
+        }
+        evidence.malloc.extend(heap(window));
     }
 }
 
-/// `libc.so.6`, and `libc-2.31.so` before glibc 2.34.
-fn is_glibc(line: &LinuxMap) -> bool {
-    let file = line.name.rsplit('/').next().unwrap_or("");
-    file == "libc.so.6" || file.starts_with("libc-2.")
+fn heap(window: Window) -> Option<MallocHeap> {
+    let range = AddressRange::between(window.start, window.end)?;
+    Some(MallocHeap { range, end: window.tail, kind: MallocHeapKind::Arena })
 }
 
-fn window_size(width: PointerWidth) -> u64 {
+pub(super) fn window_size(width: PointerWidth) -> u64 {
     match width {
         PointerWidth::Bits32 => 1 << 20,
         PointerWidth::Bits64 => 64 << 20,
@@ -91,11 +109,11 @@ const MAX_GUARD: u64 = 0x1_0000;
 
 /// A place with the shape of an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
-    start: u64,
+pub(super) struct Window {
+    pub(super) start: u64,
     /// Where the memory without access begins.
-    tail: u64,
-    end: u64,
+    pub(super) tail: u64,
+    pub(super) end: u64,
 }
 
 /// What anonymous private memory allows.
@@ -166,7 +184,7 @@ fn windows(
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HeapInfo {
+pub(super) enum HeapInfo {
     Arena,
     Other,
     NotCaptured,
@@ -175,15 +193,16 @@ enum HeapInfo {
 /// `heap_info` at the start: ar_ptr, prev, size, mprotect_size. The first
 /// heap of an arena is followed by the arena itself; further ones point to a
 /// first one.
-fn heap_info(reader: &mut MemoryReader<'_, '_>, window: Window, width: PointerWidth) -> HeapInfo {
+pub(super) fn heap_info(
+    reader: &mut MemoryReader<'_, '_>,
+    window: Window,
+    width: PointerWidth,
+) -> HeapInfo {
     let step: u64 = match width {
         PointerWidth::Bits32 => 4,
         PointerWidth::Bits64 => 8,
     };
-    let mut field = |at: u64| {
-        let address = window.start.checked_add(at.checked_mul(step)?)?;
-        reader.pointer(address, width)
-    };
+    let mut field = |nth: u64| field(reader, window.start, nth, width);
     let (Some(arena), Some(previous), Some(used)) = (field(0), field(1), field(2)) else {
         return HeapInfo::NotCaptured;
     };
@@ -193,6 +212,20 @@ fn heap_info(reader: &mut MemoryReader<'_, '_>, window: Window, width: PointerWi
     let linked = if first { previous == 0 } else { previous & mask == 0 && previous != 0 };
     let sized = used > 0 && used <= window.tail.saturating_sub(window.start);
     if after_header && linked && sized { HeapInfo::Arena } else { HeapInfo::Other }
+}
+
+/// Word number `nth` of a heap_info.
+pub(super) fn field(
+    reader: &mut MemoryReader<'_, '_>,
+    heap: u64,
+    nth: u64,
+    width: PointerWidth,
+) -> Option<u64> {
+    let step: u64 = match width {
+        PointerWidth::Bits32 => 4,
+        PointerWidth::Bits64 => 8,
+    };
+    reader.pointer(heap.checked_add(nth.checked_mul(step)?)?, width)
 }
 
 #[cfg(test)]

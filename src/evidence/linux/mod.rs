@@ -5,6 +5,7 @@
 //! other anonymous memory: it stays private.
 
 mod arenas;
+mod headers;
 mod names;
 
 use std::collections::HashSet;

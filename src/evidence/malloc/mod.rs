@@ -5,6 +5,7 @@
 //! ```text
 //! MallocHeap   where a heap is: the brk heap, or a window of an arena
 //! places       for addresses: heap, chunk, its neighbours, its size family
+//! mapped       the large block around an address, which has its own mapping
 //! ```
 //!
 //! A heap is a chain of chunks without a gap, and that is what is checked:
@@ -19,6 +20,10 @@
 
 mod cache;
 mod chunks;
+mod mapped;
+
+pub(super) use mapped::is_glibc;
+pub use mapped::mapped;
 
 use std::collections::HashSet;
 
@@ -53,6 +58,8 @@ pub enum ChunkState {
     /// In use, as its neighbour says. A thread's cache that is not captured
     /// may have it nevertheless.
     InUse,
+    /// In use, in a mapping of its own.
+    Mapped,
     /// Free, as its neighbour says.
     Free,
     /// Free, in a thread's cache.
@@ -67,7 +74,7 @@ impl ChunkState {
     /// The word in reports.
     pub fn as_str(self) -> &'static str {
         match self {
-            ChunkState::InUse => "in-use",
+            ChunkState::InUse | ChunkState::Mapped => "in-use",
             ChunkState::Free => "free",
             ChunkState::Tcache => "tcache",
             ChunkState::Fastbin => "fastbin",
@@ -96,10 +103,10 @@ impl Chunk {
         self.start.wrapping_add(Self::HEADER)
     }
 
-    /// Bytes that the program can use: `malloc_usable_size`. They end in the
-    /// first word of the next chunk's header.
+    /// Bytes that the program can use: `malloc_usable_size`. In a heap they end
+    /// in the first word of the next chunk's header.
     pub fn usable(&self) -> u64 {
-        self.size.saturating_sub(8)
+        self.size.saturating_sub(if self.state == ChunkState::Mapped { 16 } else { 8 })
     }
 
     fn holds(&self, address: u64) -> bool {

@@ -198,7 +198,10 @@ fn malloc_lines(malloc: &InMalloc, lines: &mut Lines) {
         (_, None) => "an arena".to_owned(),
     };
     let problem = malloc.problem.as_ref().map(|why| format!("; no chunk: {why}"));
-    let heap = format!("heap {} of {whose}", short(malloc.base));
+    let heap = match malloc.heap {
+        "mapping" => "a large block in a mapping of its own, by its header (heuristic)".to_owned(),
+        _ => format!("heap {} of {whose}", short(malloc.base)),
+    };
     lines.say("malloc", &format!("{heap}{}", problem.unwrap_or_default()));
     let Some(inside) = &malloc.chunk else { return };
     let offset = match inside.offset {
