@@ -3,7 +3,7 @@
 
 use crate::classify::Piece;
 use crate::evidence::{Claim, Confidence, SANITIZER_SHADOW, Use};
-use crate::map::{MapSource, MemoryType, Protection, State};
+use crate::map::{MapSource, MemoryType, Protection, Region, State};
 
 /// Why it is known what a piece is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,19 +44,23 @@ impl Explained {
 pub fn is_committed_private(piece: &Piece, source: MapSource, claims: &[Claim]) -> bool {
     piece.region.state == State::Commit
         && piece.region.memory_type == Some(MemoryType::Private)
-        && !is_without_memory(piece, source, claims)
+        && !is_without_memory(&piece.region, piece.winner, source, claims)
 }
 
 /// Whether a private mapping of Linux has no memory that counts: without
 /// access the kernel charges nothing for it, and of a sanitizer's shadow
 /// nobody knows how much was touched.
 #[inline]
-pub fn is_without_memory(piece: &Piece, source: MapSource, claims: &[Claim]) -> bool {
-    let region = &piece.region;
+pub fn is_without_memory(
+    region: &Region,
+    winner: Option<u32>,
+    source: MapSource,
+    claims: &[Claim],
+) -> bool {
     if source != MapSource::LinuxMaps || region.memory_type != Some(MemoryType::Private) {
         return false;
     }
-    let claim = piece.winner.and_then(|id| claims.get(id as usize));
+    let claim = winner.and_then(|id| claims.get(id as usize));
     region.protect == Protection::NO_ACCESS
         || claim.is_some_and(|claim| claim.usage == Use::Named(SANITIZER_SHADOW))
 }

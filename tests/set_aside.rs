@@ -144,6 +144,8 @@ fn a_sanitizer_on_linux() {
         let shares = analysis.totals.total.shares.unwrap();
         assert_eq!((shares.heuristic, shares.unexplained), (0x2_0000, 0x2000));
         assert_eq!(analysis.totals.row(RegionKind::Private).private, Some(0x2000));
+        // What has no memory would leave no room for the rest in the picture.
+        assert_eq!(analysis.totals.strip.bytes(), 0x2_2000);
     });
     // One page more: no sanitizer, and nothing is called one.
     let other = SANITIZED.replace("10007fff8000", "10007fff9000");

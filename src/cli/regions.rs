@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use dumpmap::addr::AddressRange;
 use dumpmap::analysis::Analysis;
 use dumpmap::evidence::RegionKind;
+use dumpmap::explained::is_without_memory;
 use dumpmap::map::{MemoryType, State};
 use dumpmap::render::{Paint, RegionLines, csv, markdown, text};
 use dumpmap::report::{
@@ -100,7 +101,12 @@ pub(super) fn run(args: &Regions, options: &Options) -> Done {
         supported("regions --map", options.format, &[Text])?;
         let report = SummaryReport::of(&input);
         return output::write(options, &[&args.dump], |out, paint| {
-            let pieces = rows(&input, By::Piece);
+            let (source, claims) = (analysis.map.source, &analysis.evidence.claims);
+            let pieces = rows(&input, By::Piece).filter(|row| {
+                let winner = row.standing.claims.first().copied();
+                let bare = is_without_memory(&row.region, winner, source, claims);
+                report.strip.shows(row.region.state, bare)
+            });
             let drawn = text::map(&report, pieces, usize::from(args.width), paint, |row| {
                 filter.shows(&names, row)
             });

@@ -23,16 +23,26 @@ pub(super) trait Measured {
 }
 
 /// Rows are dropped when this many more than asked for have come.
-const SLACK: usize = 1024;
+const SLACK: usize = 64;
 
 pub(super) struct Keep<T> {
     top: usize,
     min: u64,
     sort: Sort,
-    grew: Vec<T>,
-    shrank: Vec<T>,
-    other: Vec<T>,
+    grew: List<T>,
+    shrank: List<T>,
+    other: List<T>,
 }
+
+/// Rows, and how much those had that were the last to stay: what has no more
+/// than that comes too late.
+struct List<T> {
+    rows: Vec<T>,
+    least: Option<Much>,
+}
+
+/// Growth that counts, the other growth, bytes touched.
+type Much = (u128, u128, u64);
 
 impl<T: Measured> Keep<T> {
     pub(super) fn new(question: &Question) -> Keep<T> {
@@ -40,9 +50,9 @@ impl<T: Measured> Keep<T> {
             top: question.top,
             min: question.min,
             sort: question.sort,
-            grew: Vec::new(),
-            shrank: Vec::new(),
-            other: Vec::new(),
+            grew: List { rows: Vec::new(), least: None },
+            shrank: List { rows: Vec::new(), least: None },
+            other: List { rows: Vec::new(), least: None },
         }
     }
 
@@ -58,16 +68,20 @@ impl<T: Measured> Keep<T> {
             -1 => &mut self.shrank,
             _ => &mut self.other,
         };
-        list.push(row);
-        if list.len() / 2 > self.top.saturating_add(SLACK) {
-            cut(list, self.sort, self.top);
+        if list.least.is_some_and(|least| much(self.sort, &row) <= least) {
+            return;
+        }
+        list.rows.push(row);
+        if list.rows.len() / 2 > self.top.saturating_add(SLACK) {
+            cut(&mut list.rows, self.sort, self.top);
+            list.least = list.rows.last().map(|row| much(self.sort, row));
         }
     }
 
     /// Those that grew, those that shrank, the others; most first. Rows that
     /// are equal stay in the order in which they came.
     pub(super) fn finish(self) -> Vec<T> {
-        let mut lists = [self.grew, self.shrank, self.other];
+        let mut lists = [self.grew, self.shrank, self.other].map(|list| list.rows);
         for list in &mut lists {
             cut(list, self.sort, self.top);
         }
@@ -76,11 +90,13 @@ impl<T: Measured> Keep<T> {
 }
 
 fn cut<T: Measured>(list: &mut Vec<T>, sort: Sort, top: usize) {
-    list.sort_by_key(|row| {
-        let (first, second) = growth(sort, row);
-        Reverse((first.unsigned_abs(), second.unsigned_abs(), row.touched()))
-    });
+    list.sort_by_key(|row| Reverse(much(sort, row)));
     list.truncate(top);
+}
+
+fn much(sort: Sort, row: &impl Measured) -> Much {
+    let (first, second) = growth(sort, row);
+    (first.unsigned_abs(), second.unsigned_abs(), row.touched())
 }
 
 fn growth(sort: Sort, row: &impl Measured) -> (i128, i128) {
@@ -128,5 +144,9 @@ mod tests {
     fn many_rows_take_little_room() {
         let many: Vec<(i128, i128)> = (1..50_000).map(|n| (n, 0)).collect();
         assert_eq!(kept(&many, 2, 0, Sort::Committed), [(49_999, 0), (49_998, 0)]);
+        // The last come too late for a place, whichever way they go.
+        let falling: Vec<(i128, i128)> = (1..50_000).map(|n| (50_000 - n, n % 7)).collect();
+        assert_eq!(kept(&falling, 2, 0, Sort::Committed), [(49_999, 1), (49_998, 2)]);
+        assert!(kept(&many, 0, 0, Sort::Committed).is_empty());
     }
 }

@@ -23,7 +23,7 @@ pub use merge::{Change, Moved, Side, What};
 pub use modules::ImageChanges;
 pub use run::{Clue, Decision, RunChoice, RunFacts, Says};
 pub use series::{Axis, Per, Series};
-pub use snapshot::{Amount, LoadedImage, Share, Snapshot};
+pub use snapshot::{Amount, Build, LoadedImage, Share, Snapshot};
 pub use who::{HeapClass, REPEATED, Size, Who};
 
 use std::collections::{BTreeMap, HashSet};
@@ -143,8 +143,8 @@ pub struct RegionRow {
     pub change: Change,
     /// How many there are.
     pub count: u64,
-    /// Whose they were and are, as far as all of them have that in common.
-    pub families: [Option<Who>; 2],
+    /// Whose they were and are, as far as several have that in common.
+    pub families: Option<Box<[Option<Who>; 2]>>,
 }
 
 /// The proof that rows add up. A kind in it is a fault of dumpmap.
@@ -347,10 +347,11 @@ fn regions(
         tally.count += 1;
         tally.size = tally.size.saturating_add(change.range.size());
         tally.committed += change.committed();
-        match &mut alike {
+        let row = match &mut alike {
             Some(alike) => alike.push(image, change),
-            None => keep.push(RegionRow { image, change, count: 1, families: [None, None] }),
-        }
+            None => Some(RegionRow { image, change, count: 1, families: None }),
+        };
+        row.into_iter().for_each(|row| keep.push(row));
     };
     let moved = if same_run {
         let (before, after) = (first.0.pieces(), last.0.pieces());

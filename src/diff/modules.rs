@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use super::snapshot::LoadedImage;
+use super::snapshot::{Build, LoadedImage};
 
 /// What became of the images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,13 +47,13 @@ pub(super) fn changes(
             [&old, &new].map(|images| images.iter().map(|image| exact(image)).collect());
         old.retain(|image| !is.contains(&exact(image)));
         new.retain(|image| !was.contains(&exact(image)));
-        let mut builds: BTreeMap<&str, VecDeque<&LoadedImage>> = BTreeMap::new();
+        let mut builds: BTreeMap<&Build, VecDeque<&LoadedImage>> = BTreeMap::new();
         for image in new {
             builds.entry(&image.build).or_default().push_back(image);
         }
         let mut rest = Vec::new();
         for image in old {
-            match builds.get_mut(image.build.as_str()).and_then(VecDeque::pop_front) {
+            match builds.get_mut(&image.build).and_then(VecDeque::pop_front) {
                 Some(other) if same_run => found.moved.push((image.clone(), other.clone())),
                 Some(_) => {}
                 None => rest.push(image),
@@ -71,7 +71,7 @@ pub(super) fn changes(
     found
 }
 
-fn exact(image: &LoadedImage) -> (u64, &str) {
+fn exact(image: &LoadedImage) -> (u64, &Build) {
     (image.base, &image.build)
 }
 
@@ -80,7 +80,8 @@ mod tests {
     use super::*;
 
     fn image(name: &str, base: u64, build: &str) -> LoadedImage {
-        LoadedImage { name: name.into(), base, size: 0x1000, build: build.into() }
+        let build = Build::Stamp(build.bytes().map(u32::from).sum(), 0x1000);
+        LoadedImage { name: name.into(), base, size: 0x1000, build }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::run::RunFacts;
 use super::who::{Names, Size, Who, image_name};
 use crate::analysis::Analysis;
 use crate::classify::Piece;
-use crate::dump::RawRegion;
+use crate::dump::{DebugId, RawRegion};
 use crate::evidence::images::Image;
 use crate::evidence::{Confidence, RegionKind};
 use crate::map::{GapMeaning, MapSource, MemoryType, State};
@@ -79,9 +79,17 @@ pub struct LoadedImage {
     pub base: u64,
     /// Bytes that it spans.
     pub size: u64,
-    /// What tells one build of it from another: debug id, else time stamp and
-    /// size.
-    pub build: String,
+    /// What tells one build of it from another.
+    pub build: Build,
+}
+
+/// What tells one build of an image from another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Build {
+    /// The debug id.
+    Id(DebugId),
+    /// Time stamp and size, where there is none.
+    Stamp(u32, u32),
 }
 
 /// One dump, as far as it is compared.
@@ -186,13 +194,13 @@ fn images(analysis: &Analysis<'_>) -> Vec<LoadedImage> {
     let mut images: Vec<LoadedImage> = images
         .map(|image| {
             let module = image.module.and_then(|at| modules.get(at as usize));
-            let id = module.and_then(|module| module.debug_id.as_ref()).map(|id| id.to_string());
             let stamp = module.map_or((0, 0), |module| (module.timestamp, module.size));
+            let id = module.and_then(|module| module.debug_id.clone());
             LoadedImage {
                 name: image_name(platform, image.name()),
                 base: image.range.start(),
                 size: image.range.size(),
-                build: id.unwrap_or_else(|| format!("{:08x}{:x}", stamp.0, stamp.1)),
+                build: id.map_or(Build::Stamp(stamp.0, stamp.1), Build::Id),
             }
         })
         .collect();
@@ -203,11 +211,53 @@ fn images(analysis: &Analysis<'_>) -> Vec<LoadedImage> {
 /// A shape: kind, size of the allocation, protection when it was allocated.
 type Shape = (RegionKind, u64, u32);
 
+/// Sums by shape. Few shapes make most allocations: the last that fell into
+/// each slot are found without hashing.
+struct Shapes {
+    recent: Vec<Option<(Shape, Share)>>,
+    all: HashMap<Shape, Share>,
+}
+
+impl Default for Shapes {
+    fn default() -> Shapes {
+        Shapes { recent: vec![None; Shapes::SLOTS], all: HashMap::new() }
+    }
+}
+
+impl Shapes {
+    const SLOTS: usize = 1024;
+
+    fn add(&mut self, shape: Shape, share: Share) {
+        let (kind, size, protect) = shape;
+        let mixed = (size >> 12) ^ (u64::from(protect) << 7) ^ ((kind.index() as u64) << 4);
+        let slot = &mut self.recent[(mixed % Shapes::SLOTS as u64) as usize];
+        match slot {
+            Some((known, sum)) if *known == shape => *sum = sum.plus(share),
+            _ => {
+                if let Some((left, sum)) = slot.replace((shape, share)) {
+                    let known = self.all.entry(left).or_insert(Share::NONE);
+                    *known = known.plus(sum);
+                }
+            }
+        }
+    }
+
+    fn finish(mut self) -> HashMap<Shape, Share> {
+        for (shape, sum) in self.recent.into_iter().flatten() {
+            let known = self.all.entry(shape).or_insert(Share::NONE);
+            *known = known.plus(sum);
+        }
+        self.all
+    }
+}
+
 #[derive(Default)]
 struct Fold {
     types: [Amount; 4],
     owners: HashMap<(RegionKind, Owner), Entry>,
-    shapes: HashMap<Shape, Share>,
+    /// The owner that the sweep saw last, not yet among the others.
+    last: Option<((RegionKind, Owner), Entry)>,
+    shapes: Shapes,
     unknown: HashMap<RegionKind, Share>,
     open: Open,
 }
@@ -292,8 +342,14 @@ impl Fold {
     }
 
     fn owned(&mut self, owner: Owner, piece: &Piece) {
-        let entry = self.owners.entry((piece.kind, owner));
-        let entry = entry.or_insert(Entry { share: Share::NONE, allocation: None });
+        let key = (piece.kind, owner);
+        if self.last.as_ref().is_none_or(|(known, _)| *known != key) {
+            let known = self.owners.remove(&key);
+            let entry = known.unwrap_or(Entry { share: Share::NONE, allocation: None });
+            let left = self.last.replace((key, entry));
+            self.owners.extend(left);
+        }
+        let Some((_, entry)) = &mut self.last else { return };
         entry.share.add(piece);
         let count = &mut entry.share.amount.count;
         match owner {
@@ -309,8 +365,7 @@ impl Fold {
         let size = std::mem::take(&mut self.open.size);
         for (kind, mut share) in self.open.plain.drain(..) {
             share.amount.count = 1;
-            let known = self.shapes.entry((kind, size, self.open.protect)).or_insert(Share::NONE);
-            *known = known.plus(share);
+            self.shapes.add((kind, size, self.open.protect), share);
         }
     }
 
@@ -321,10 +376,11 @@ impl Fold {
             let known = all.entry((kind, who)).or_insert(Share::NONE);
             *known = known.plus(share);
         };
+        self.owners.extend(self.last.take());
         for ((kind, owner), entry) in self.owners {
             add(kind, names.who(owner).unwrap_or(Who::Unknown), entry.share);
         }
-        for ((kind, size, protect), share) in self.shapes {
+        for ((kind, size, protect), share) in self.shapes.finish() {
             add(kind, Who::Allocations { size: Size::Exactly(size), protect }, share);
         }
         for (kind, share) in self.unknown {

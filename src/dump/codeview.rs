@@ -14,7 +14,7 @@ const NB10: u32 = 0x3031_424e;
 const ELF: u32 = 0x4270_454c;
 
 /// What a symbol server is asked for. It prints as Breakpad writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DebugId {
     /// GUID and age of an RSDS record: upper case, without hyphens, the age
     /// last in lower case.

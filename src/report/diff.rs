@@ -460,6 +460,7 @@ impl Views<'_, '_> {
         let allocation = |side: Option<&Side>, input: &Input<'_>| {
             side.and_then(|side| side.allocation).map(|base| input.hex(base))
         };
+        let family = |at: usize| row.families.as_ref().and_then(|of| of[at].as_ref());
         ChangeView {
             image: image.map(|image| first.owned(image.name().to_owned())),
             base: first.hex(change.range.start()),
@@ -471,11 +472,11 @@ impl Views<'_, '_> {
             kind_after: after.map(|side| side.kind.as_str()),
             owner_before: before.and_then(|side| match row.count {
                 1 => title(first, first_owners, side),
-                _ => row.families[0].as_ref().map(|who| first.owned(who.title())),
+                _ => family(0).map(|who| first.owned(who.title())),
             }),
             owner_after: after.and_then(|side| match row.count {
                 1 => title(last, last_owners, side),
-                _ => row.families[1].as_ref().map(|who| last.owned(who.title())),
+                _ => family(1).map(|who| last.owned(who.title())),
             }),
             state_before: before.map(|side| side.state.as_str()),
             state_after: after.map(|side| side.state.as_str()),

@@ -86,7 +86,7 @@ impl Aside {
                 }
                 run.base = base;
             }
-            let without = is_without_memory(&piece, map.source, claims);
+            let without = is_without_memory(&piece.region, piece.winner, map.source, claims);
             let reserved = piece.region.state == State::Reserve || without;
             run.add(piece.kind.index(), piece.range.size(), reserved, piece.winner);
         }

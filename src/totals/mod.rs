@@ -9,7 +9,7 @@ use crate::addr::AddressRange;
 use crate::classify::{Piece, sweep_kinds};
 use crate::dump::{CapturedRange, Dump, PointerWidth};
 use crate::evidence::{Claim, RegionKind};
-use crate::explained::{Explained, is_committed_private};
+use crate::explained::{Explained, is_committed_private, is_without_memory};
 use crate::map::{MapSource, MemoryType, Origin, RegionMap, State};
 use aside::{Aside, SetAside};
 use strip::Strip;
@@ -310,7 +310,8 @@ impl<'m> Fold<'m> {
         let explainable = is_committed_private(piece, self.source, self.claims);
         let written = piece.kind == RegionKind::Image && region.protect.is_writable();
         let private = explainable || (written && region.memory_type != Some(MemoryType::Private));
-        if self.strip.shows(region.state) {
+        let bare = is_without_memory(region, piece.winner, self.source, self.claims);
+        if self.strip.shows(region.state, bare) {
             self.strip.add(kind, size);
         }
         // Pieces are disjoint, so no sum can pass 2^64.

@@ -52,10 +52,11 @@ impl Strip {
         self.scale == Scale::Linear
     }
 
-    /// Whether memory of this state has a place in the strip.
+    /// Whether memory of this state has a place in the strip; `bare` is a
+    /// mapping [without memory](crate::explained::is_without_memory).
     #[inline]
-    pub fn shows(&self, state: State) -> bool {
-        self.is_linear() || !matches!(state, State::Free | State::Reserve)
+    pub fn shows(&self, state: State, bare: bool) -> bool {
+        self.is_linear() || !(bare || matches!(state, State::Free | State::Reserve))
     }
 
     /// Adds the next bytes in address order.

@@ -23,7 +23,7 @@ struct Cell {
     start: Option<u64>,
 }
 
-/// The map in at most `width` columns. Cells in which the filter shows
+/// The pieces that the strip shows, in at most `width` columns. Cells in which the filter shows
 /// nothing are blank.
 pub fn map(
     report: &SummaryReport<'_>,
@@ -43,7 +43,7 @@ pub fn map(
     let count = (columns * LINES).min(usize::try_from(total).unwrap_or(usize::MAX));
     let mut cells = vec![Cell::default(); count];
     let mut at = 0_u64;
-    for row in pieces.filter(|row| report.strip.shows(row.region.state)) {
+    for row in pieces {
         add(&mut cells, at, total, &row, shows(&row));
         at = at.saturating_add(row.range.size());
     }
