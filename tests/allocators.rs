@@ -49,6 +49,16 @@ fn firefox() {
 }
 
 #[test]
+fn firefox_on_linux() {
+    let Some(dir) = shared_or_skip("corpus") else { return };
+    let found = named(&dir.join("mozilla-services__minidump-stackwalk/linux-x86_64.dmp")).unwrap();
+    assert_eq!(found["SpiderMonkey code"], (1, 2044 << 20));
+    // What lies at no multiple of a chunk, or has a neighbour, is not told.
+    assert_eq!(found["mozjemalloc chunk"], (201, 201 << 20));
+    assert_eq!(found["mozjemalloc or SpiderMonkey chunk"], (38, 38 << 20));
+}
+
+#[test]
 fn electron() {
     let Some(dir) = shared_or_skip("corpus") else { return };
     let found = named(&dir.join("zuohuiyang__dump-analyzer-mcp-server/electron.dmp")).unwrap();

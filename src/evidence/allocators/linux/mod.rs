@@ -8,6 +8,7 @@
 //! with maps was seen.
 
 mod java;
+mod mozilla;
 mod partition;
 mod v8;
 
@@ -40,6 +41,7 @@ const CHROMIUM: &[&str] = &[
 ];
 const NODE: &[&str] = &["node", "nodejs", "libnode.so"];
 const JAVA: &[&str] = &["libjvm.so"];
+const GECKO: &[&str] = &["libxul.so"];
 
 /// What a mapping allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +70,8 @@ impl Line {
 
 pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Evidence) {
     let have = |known: &[&str]| evidence.images.iter().any(|image| is_one_of(image, known));
-    let (chromium, node, java) = (have(CHROMIUM), have(NODE), have(JAVA));
-    if !chromium && !node && !java {
+    let (chromium, node, java, gecko) = (have(CHROMIUM), have(NODE), have(JAVA), have(GECKO));
+    if !chromium && !node && !java && !gecko {
         return;
     }
     let lines = lines(dump, map);
@@ -86,6 +88,9 @@ pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Eviden
     }
     if java {
         claims.extend(java::claims(&lines));
+    }
+    if gecko {
+        claims.extend(mozilla::claims(&lines));
     }
     evidence.claims.extend(claims);
 }
