@@ -54,8 +54,8 @@ impl Standing {
 pub struct Sweep<'m, 's> {
     map: &'m RegionMap<'s>,
     claims: &'m [Claim],
-    /// Claims by first address.
-    order: Vec<u32>,
+    /// The first address of each claim and its index, in address order.
+    order: Vec<(u64, u32)>,
     next_claim: usize,
     /// Where the next claim begins.
     next_start: u64,
@@ -92,10 +92,10 @@ fn sweep_of<'m, 's>(
     counts: impl Fn(&Claim) -> bool,
 ) -> Sweep<'m, 's> {
     let numbered = (0_u32..).zip(claims).filter(|(_, claim)| counts(claim));
-    let mut order: Vec<u32> = numbered.map(|(id, _)| id).collect();
-    let start = |id: &u32| claims.get(*id as usize).map_or(0, |claim| claim.range.start());
-    order.sort_by_key(start);
-    let next_start = first_start(claims, order.first());
+    let mut order: Vec<(u64, u32)> =
+        numbered.map(|(id, claim)| (claim.range.start(), id)).collect();
+    order.sort_unstable();
+    let next_start = start_of(order.first());
     Sweep {
         map,
         claims,
@@ -112,9 +112,8 @@ fn sweep_of<'m, 's>(
 }
 
 /// Where a claim begins; past every address when there is none.
-fn first_start(claims: &[Claim], id: Option<&u32>) -> u64 {
-    let claim = id.and_then(|id| claims.get(*id as usize));
-    claim.map_or(u64::MAX, |claim| claim.range.start())
+fn start_of(claim: Option<&(u64, u32)>) -> u64 {
+    claim.map_or(u64::MAX, |(start, _)| *start)
 }
 
 impl Iterator for Sweep<'_, '_> {
@@ -266,17 +265,16 @@ impl Sweep<'_, '_> {
     /// they stay the same.
     fn advance_claims(&mut self) -> u64 {
         self.active.expire(self.at, self.claims);
-        while let Some(id) = self.order.get(self.next_claim).copied() {
-            let Some(claim) = self.claims.get(id as usize) else { break };
-            if claim.range.start() > self.at {
+        while let Some((start, id)) = self.order.get(self.next_claim).copied() {
+            let Some(claim) = self.claims.get(id as usize).filter(|_| start <= self.at) else {
                 break;
-            }
+            };
             if claim.range.last() >= self.at {
                 self.active.insert(id, claim);
             }
             self.next_claim += 1;
         }
-        self.next_start = first_start(self.claims, self.order.get(self.next_claim));
+        self.next_start = start_of(self.order.get(self.next_claim));
         let change = self.next_start;
         let until = if change > self.at { change.saturating_sub(1) } else { u64::MAX };
         until.min(self.active.first_end())
@@ -372,10 +370,68 @@ impl Key {
 /// The bucket of claims without a kind.
 const REMARKS: usize = RegionKind::COUNT;
 
+/// The claims of one kind, best first. Nearly always there are so few that a
+/// sorted list is the quickest; the set takes what would make that one slow.
+#[derive(Debug, Default)]
+struct Bucket {
+    few: Vec<Key>,
+    more: BTreeSet<Key>,
+}
+
+impl Bucket {
+    const FEW: usize = 32;
+
+    fn insert(&mut self, key: Key) {
+        match self.few.binary_search(&key) {
+            Ok(_) => {}
+            Err(at) if self.few.len() < Bucket::FEW => self.few.insert(at, key),
+            Err(_) => {
+                self.more.insert(key);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        match self.few.binary_search(key) {
+            Ok(at) => {
+                self.few.remove(at);
+            }
+            Err(_) => {
+                self.more.remove(key);
+            }
+        }
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.few.is_empty() && self.more.is_empty()
+    }
+
+    #[inline]
+    fn best(&self) -> Option<Key> {
+        [self.few.first(), self.more.first()].into_iter().flatten().min().copied()
+    }
+
+    fn len(&self) -> usize {
+        self.few.len() + self.more.len()
+    }
+
+    /// The best ones, at most `most` of them.
+    fn first(&self, most: usize) -> Vec<Key> {
+        let mut all: Vec<Key> =
+            self.few.iter().chain(self.more.iter().take(most)).copied().collect();
+        all.sort_unstable();
+        all.truncate(most);
+        all
+    }
+}
+
 /// The claims that cover the byte the sweep is at, by kind.
 #[derive(Debug, Default)]
 struct Active {
-    buckets: [BTreeSet<Key>; RegionKind::COUNT + 1],
+    buckets: [Bucket; RegionKind::COUNT + 1],
+    /// Bit n: bucket n has a claim.
+    filled: u16,
     ends: BinaryHeap<Reverse<(u64, u32)>>,
 }
 
@@ -390,7 +446,9 @@ impl Active {
     }
 
     fn insert(&mut self, id: u32, claim: &Claim) {
-        self.buckets[Active::bucket(claim)].insert(Key::of(id, claim));
+        let at = Active::bucket(claim);
+        self.buckets[at].insert(Key::of(id, claim));
+        self.filled |= 1 << at;
         self.ends.push(Reverse((claim.range.last(), id)));
     }
 
@@ -402,7 +460,9 @@ impl Active {
             }
             self.ends.pop();
             if let Some(claim) = claims.get(id as usize) {
-                self.buckets[Active::bucket(claim)].remove(&Key::of(id, claim));
+                let at = Active::bucket(claim);
+                self.buckets[at].remove(&Key::of(id, claim));
+                self.filled &= !(u16::from(self.buckets[at].is_empty()) << at);
             }
         }
     }
@@ -415,14 +475,21 @@ impl Active {
     /// The kind that wins on this region and its best claim.
     #[inline]
     fn best(&self, region: &Region, source: MapSource) -> Option<(RegionKind, Key)> {
-        if self.is_empty() {
-            return None;
+        let mut best: Option<(RegionKind, Key)> = None;
+        let mut left = self.filled & ((1 << RegionKind::COUNT) - 1);
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let kind = RegionKind::ALL[at];
+            let Some(key) = self.buckets[at].best().filter(|_| can_hold(region, kind, source))
+            else {
+                continue;
+            };
+            if best.is_none_or(|(_, best)| key.across() < best.across()) {
+                best = Some((kind, key));
+            }
         }
-        RegionKind::ALL
-            .iter()
-            .filter(|kind| can_hold(region, **kind, source))
-            .filter_map(|kind| Some((*kind, *self.buckets[kind.index()].first()?)))
-            .min_by_key(|(_, key)| key.across())
+        best
     }
 
     fn standing(&self, winner: Option<u32>) -> Standing {
@@ -430,13 +497,9 @@ impl Active {
         let mut total = 0_u64;
         for bucket in &self.buckets {
             total += bucket.len() as u64;
-            let wins = bucket.iter().next().is_some_and(|key| Some(key.claim) == winner);
-            all.extend(
-                bucket
-                    .iter()
-                    .take(Standing::KEPT)
-                    .map(|key| (Some(key.claim) != winner, !wins, *key)),
-            );
+            let wins = bucket.best().is_some_and(|key| Some(key.claim) == winner);
+            let first = bucket.first(Standing::KEPT).into_iter();
+            all.extend(first.map(|key| (Some(key.claim) != winner, !wins, key)));
         }
         all.sort_by_key(|(not_winner, other_kind, key)| (*not_winner, *other_kind, key.across()));
         let claims: Vec<u32> =

@@ -42,6 +42,9 @@ pub struct Limits {
     /// Cells of the strip, the picture of the address space. Where nothing is
     /// drawn, one is enough, and cheaper.
     pub strip_cells: usize,
+    /// Whether an image without a header gets a section for each run of one
+    /// protection. Where no section is shown, none is needed.
+    pub section_runs: bool,
     /// Heaps looked at in one process.
     pub heaps: usize,
     /// Links followed in one list of a structure in the dumped memory.
@@ -65,6 +68,7 @@ impl Default for Limits {
             text_bytes: 64 << 20,
             name_bytes: 8 << 20,
             strip_cells: 512,
+            section_runs: true,
             heaps: 4_096,
             links: 1_000_000,
             unpacked: 64 << 30,

@@ -6,20 +6,30 @@ pub fn human(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    let mut unit = 0;
-    let mut value = bytes as f64 / 1024.0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
+    let scale = bytes.ilog2() / 10;
+    let (unit, shift) = (UNITS[scale as usize - 1], 10 * scale);
+    let whole = bytes >> shift;
+    if whole << shift == bytes {
+        return format!("{whole} {unit}");
     }
-    let whole = bytes.is_multiple_of(1024_u64.pow(unit as u32 + 1)) && value < 1024.0;
-    let digits = match value {
-        _ if whole => 0,
-        value if value < 10.0 => 2,
-        value if value < 100.0 => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$} {}", UNITS[unit])
+    match whole {
+        0..10 => {
+            let hundredths = rounded(bytes, 100, shift);
+            format!("{}.{:02} {unit}", hundredths / 100, hundredths % 100)
+        }
+        10..100 => {
+            let tenths = rounded(bytes, 10, shift);
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        _ => format!("{} {unit}", rounded(bytes, 1, shift)),
+    }
+}
+
+/// `parts` in each 2^`shift` bytes, rounded to the nearest, halves to even.
+fn rounded(bytes: u64, parts: u64, shift: u32) -> u128 {
+    let scaled = u128::from(bytes) * u128::from(parts);
+    let (down, rest, half) = (scaled >> shift, scaled & ((1 << shift) - 1), 1 << (shift - 1));
+    down + u128::from(rest > half || (rest == half && down % 2 == 1))
 }
 
 /// `1,234,567`.
@@ -105,6 +115,33 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(human(bytes), text);
+        }
+    }
+
+    /// What floating point makes of a size.
+    fn in_floating_point(bytes: u64) -> String {
+        let scale = bytes.ilog2() / 10;
+        let value = bytes as f64 / 1024_f64.powi(scale as i32);
+        let digits = match value {
+            value if value == value.trunc() => 0,
+            value if value < 10.0 => 2,
+            value if value < 100.0 => 1,
+            _ => 0,
+        };
+        let unit = ["B", "KiB", "MiB", "GiB", "TiB"][scale as usize];
+        format!("{value:.digits$} {unit}")
+    }
+
+    #[test]
+    fn sizes_are_rounded_as_numbers_are() {
+        let mut bytes = 1_u64;
+        while bytes < 1 << 49 {
+            for near in
+                [bytes - 1, bytes, bytes + 1, bytes | 0x200, bytes | 0x280].map(|b| b.max(1))
+            {
+                assert_eq!(human(near), in_floating_point(near), "{near}");
+            }
+            bytes += bytes / 97 + 1;
         }
     }
 

@@ -39,7 +39,8 @@ pub fn utf16_lossy(bytes: &[u8]) -> String {
 
 /// The bytes before the first NUL, as text.
 pub fn text_before_nul(bytes: &[u8]) -> String {
-    let text = bytes.split(|byte| *byte == 0).next().unwrap_or(&[]);
+    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+    let text = bytes.get(..end).unwrap_or(&[]);
     String::from_utf8_lossy(text).into_owned()
 }
 

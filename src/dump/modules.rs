@@ -80,7 +80,7 @@ impl UnloadedModule {
 
 /// The part of a path after the last `\` or `/`, on any system.
 pub fn file_name(path: &str) -> &str {
-    let separator = path.bytes().rposition(|byte| matches!(byte, b'\\' | b'/'));
+    let separator = memchr::memrchr2(b'\\', b'/', path.as_bytes());
     let after = separator.map_or(0, |at| at.saturating_add(1));
     path.get(after..).unwrap_or("")
 }
@@ -102,16 +102,36 @@ pub(super) fn read(reader: &mut StreamReader<'_, '_>, system: &SystemInfo) -> Mo
     let mut list = ModuleList { present: true, ..ModuleList::default() };
     let Some(records) = super::list_of::<108>(&stream, reader, KIND) else { return list };
     list.modules.reserve(records.count);
-    let mut bases = HashSet::with_capacity(records.count);
-    for (place, record) in records.records {
-        let base = system.width.mask(u64_at(record, 0).unwrap_or(0));
-        if bases.insert(base) {
+    let records: Vec<(u64, u64, &[u8; 108])> = records
+        .records
+        .map(|(place, record)| (system.width.mask(u64_at(record, 0).unwrap_or(0)), place, record))
+        .collect();
+    let mut repeats = Repeats::of(records.iter().map(|(base, ..)| *base).collect());
+    for (base, place, record) in records {
+        if repeats.is_first(base) {
             list.modules.push(read_module(reader, system, place, record, base));
         } else {
             list.repeated = list.repeated.saturating_add(1);
         }
     }
     list
+}
+
+/// Tells the first of equal bases from the others. Few lists have any.
+struct Repeats {
+    seen: Option<HashSet<u64>>,
+}
+
+impl Repeats {
+    fn of(mut bases: Vec<u64>) -> Repeats {
+        bases.sort_unstable();
+        let repeats = bases.array_windows().any(|[one, next]| one == next);
+        Repeats { seen: repeats.then(HashSet::new) }
+    }
+
+    fn is_first(&mut self, base: u64) -> bool {
+        self.seen.as_mut().is_none_or(|seen| seen.insert(base))
+    }
 }
 
 fn read_module(

@@ -44,8 +44,7 @@ pub(super) fn decode_utf16(bytes: &[u8]) -> (String, bool) {
     while let Some((&[0, 0], rest)) = units.split_last() {
         units = rest;
     }
-    let bits = units.iter().fold(0, |bits, unit| bits | u16::from_le_bytes(*unit));
-    if bits < 0x80 {
+    if is_ascii(units.as_flattened()) {
         let text = units.iter().map(|[low, _]| *low).collect::<Vec<u8>>();
         if let Ok(text) = String::from_utf8(text) {
             return (text, false);
@@ -60,6 +59,16 @@ pub(super) fn decode_utf16(bytes: &[u8]) -> (String, bool) {
         })
     });
     (chars.collect(), damaged)
+}
+
+/// Whether all units of UTF-16LE text are below 0x80.
+fn is_ascii(bytes: &[u8]) -> bool {
+    const OTHERS: u64 = 0xff80_ff80_ff80_ff80;
+    let (fours, rest) = bytes.as_chunks::<8>();
+    let bits = fours.iter().fold(0, |bits, four| bits | u64::from_le_bytes(*four));
+    let mut last = [0; 8];
+    last.iter_mut().zip(rest).for_each(|(last, byte)| *last = *byte);
+    (bits | u64::from_le_bytes(last)) & OTHERS == 0
 }
 
 /// UTF-16LE text up to its NUL, in a field of fixed size.

@@ -154,8 +154,7 @@ impl<'s> RegionMap<'s> {
     /// The allocation that `address` lies in; `None` for free and unknown
     /// memory.
     pub fn allocation(&self, address: u64) -> Option<Allocation> {
-        let index = self.first_after(address).checked_sub(1)?;
-        let region = self.get(index).filter(|region| region.range.contains(address))?;
+        let (index, region) = self.indexed(address)?;
         let base = region.allocation_base?;
         let same = |candidate: &Region, edge: u64| {
             candidate.allocation_base == Some(base) && candidate.range.contains(edge)
@@ -186,6 +185,14 @@ impl<'s> RegionMap<'s> {
         (first..self.len())
             .map_while(|index| self.get(index))
             .take_while(move |region| region.range.start() <= range.last())
+    }
+
+    /// The region that holds `address`, and its index.
+    #[inline]
+    pub(crate) fn indexed(&self, address: u64) -> Option<(usize, Region)> {
+        let index = self.first_after(address).checked_sub(1)?;
+        let region = self.get(index).filter(|region| region.range.contains(address))?;
+        Some((index, region))
     }
 
     /// Index of the first region that begins after `address`.

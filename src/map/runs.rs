@@ -174,13 +174,19 @@ impl RegionMap<'_> {
 
     /// The allocation around `address`, whether it tells something or not.
     pub(crate) fn run_at(&self, address: u64) -> Option<AllocationRun> {
-        let index = self.first_after(address).checked_sub(1)?;
-        self.get(index).filter(|region| region.range.contains(address))?;
+        let (index, _) = self.indexed(address)?;
         self.run_from(self.run_start(index, 0))
     }
 
+    /// The regions of an allocation.
+    pub(crate) fn regions_of(&self, run: &AllocationRun) -> impl Iterator<Item = Region> + '_ {
+        let indexes = run.first..run.first.saturating_add(run.regions);
+        indexes.map_while(|index| self.get(index))
+    }
+
+    /// The allocation of the region at `first`, from there on.
     #[inline]
-    fn run_from(&self, first: usize) -> Option<AllocationRun> {
+    pub(crate) fn run_from(&self, first: usize) -> Option<AllocationRun> {
         let begin = self.get(first)?;
         let mut run = AllocationRun::begin(&begin, begin.allocation_base?, first);
         let mut next = first + 1;

@@ -24,7 +24,10 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     let modules = facts.dump.modules.modules.iter();
     let mut placed: Vec<(AddressRange, &Module)> =
         modules.filter_map(|module| Some((module.range?, module))).collect();
-    placed.sort_by_key(|(range, module)| (range.start(), range.last(), module.name()));
+    placed.sort_by(|(left, one), (right, other)| {
+        let place = |range: &AddressRange| (range.start(), range.last());
+        place(left).cmp(&place(right)).then_with(|| one.name().cmp(other.name()))
+    });
     // Each against the one that reaches highest of those before it.
     let mut found: Vec<(AddressRange, &Module, &Module)> = Vec::new();
     let mut highest: Option<(AddressRange, &Module)> = None;

@@ -99,7 +99,7 @@ fn annotated(facts: Facts<'_>) -> Option<Reserve> {
 
 fn by_size(facts: Facts<'_>, block: AddressRange) -> Option<Reserve> {
     let mut modules = facts.dump.modules.modules.iter();
-    let firefox = modules.any(|module| module.name().eq_ignore_ascii_case("xul.dll"));
-    (firefox && block.size() == FIREFOX_RESERVE)
+    let mut is_firefox = || modules.any(|module| module.name().eq_ignore_ascii_case("xul.dll"));
+    (block.size() == FIREFOX_RESERVE && is_firefox())
         .then_some(Reserve { range: block, known: Known::BySize })
 }

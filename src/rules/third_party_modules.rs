@@ -57,8 +57,13 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
 /// file name has none: some writers leave paths out.
 fn folder(path: &str) -> Option<&str> {
     let path = path.strip_prefix(r"\\?\").or_else(|| path.strip_prefix(r"\??\")).unwrap_or(path);
-    let (folder, _) = path.rsplit_once(['\\', '/'])?;
-    (folder.len() > 2).then_some(folder)
+    parent(path).filter(|folder| folder.len() > 2)
+}
+
+/// A path without its last part.
+fn parent(path: &str) -> Option<&str> {
+    let last = memchr::memrchr2(b'\\', b'/', path.as_bytes())?;
+    path.get(..last)
 }
 
 /// The Windows folder, from where the system's own libraries are.
@@ -68,9 +73,7 @@ fn system_folder(path: &str) -> Option<&str> {
     if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return None;
     }
-    let folder = folder(path)?;
-    let (windows, _) = folder.rsplit_once(['\\', '/'])?;
-    Some(windows)
+    parent(folder(path)?)
 }
 
 /// Whether a folder is another or below it. Neither a letter's case nor the

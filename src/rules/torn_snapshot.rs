@@ -72,12 +72,16 @@ fn moved_stacks(facts: Facts<'_>) -> Vec<String> {
 
 /// Threads whose stack pointer hits free memory.
 fn vanished_stacks(facts: Facts<'_>) -> Vec<String> {
-    let known: std::collections::HashSet<u32> =
-        facts.evidence.stacks.iter().filter_map(|stack| stack.thread).collect();
-    let threads = facts.dump.threads.iter().zip(0_u32..);
+    let mut has_stack = vec![false; facts.dump.threads.len()];
+    for thread in facts.evidence.stacks.iter().filter_map(|stack| stack.thread) {
+        if let Some(known) = has_stack.get_mut(thread as usize) {
+            *known = true;
+        }
+    }
+    let threads = facts.dump.threads.iter().zip(0_u32..).zip(has_stack);
     threads
-        .filter(|(_, at)| !known.contains(at))
-        .filter_map(|(thread, at)| {
+        .filter(|(_, has_stack)| !has_stack)
+        .filter_map(|((thread, at), _)| {
             let pointer = facts.map.width.mask(facts.dump.registers(thread)?.stack_pointer);
             let region = facts.map.find(pointer).filter(|_| pointer != 0)?;
             (region.state == State::Free).then(|| {

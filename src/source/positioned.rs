@@ -3,7 +3,7 @@
 //! at any time: a map would then end the program, a read only fails.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,8 +54,10 @@ struct Long {
 impl PositionedFile {
     /// Reads the beginning of a regular file of `len` bytes.
     pub(super) fn open(file: File, len: u64) -> io::Result<PositionedFile> {
-        let mut head = vec![0; usize::try_from(len.min(HEAD)).unwrap_or(0)];
-        if read_fully(&file, 0, &mut head)? < head.len() {
+        let wanted = usize::try_from(len.min(HEAD)).unwrap_or(0);
+        let mut head = Vec::with_capacity(wanted);
+        (&file).take(len.min(HEAD)).read_to_end(&mut head)?;
+        if head.len() < wanted {
             return Err(shrunk());
         }
         Ok(PositionedFile {

@@ -160,9 +160,12 @@ fn start(
     stop: &Arc<AtomicBool>,
 ) -> Result<batch::Rows<ScanRow>, Failure> {
     let privacy = input::privacy(options);
+    let limits = input::limits_or(options, Depth::Streams);
+    // Sections are not in the rows; a runtime is looked for in them.
+    let section_runs = limits.depth > Depth::Streams || !args.with.is_empty();
     let batch = batch::Options {
         workers: args.inputs.workers(),
-        limits: Limits { strip_cells: 1, ..input::limits_or(options, Depth::Streams) },
+        limits: Limits { strip_cells: 1, section_runs, ..limits },
         stop: Arc::clone(stop),
         // Rows with lists are large.
         waiting: if args.with.is_empty() { 1024 } else { 8 },

@@ -46,34 +46,45 @@ static SANITIZER: Family = Family {
 static JEMALLOC: Family = Family { modules: &["jemalloc.dll"], symbols: &["jemalloc.pdb"] };
 
 /// The file names of modules and of their PDBs. Few of them belong to any
-/// family: their lengths tell most of them apart.
+/// family: a mark of each tells most that do not.
 struct Names<'a> {
     modules: Vec<&'a str>,
     symbols: Vec<&'a str>,
-    /// Bit n: some name has n bytes, modulo 64.
-    lengths: u64,
+    /// Whether a name has the [`mark`] n.
+    marks: [bool; MARKS],
 }
+
+const MARKS: usize = 4096;
 
 impl<'a> Names<'a> {
     fn of(modules: &'a [Module]) -> Names<'a> {
         let symbols = modules.iter().filter_map(|module| module.debug_file.as_deref());
         let modules: Vec<&str> = modules.iter().map(Module::name).collect();
         let symbols: Vec<&str> = symbols.map(file_name).collect();
-        let lengths = modules.iter().chain(&symbols).fold(0, |bits, name| bits | length_bit(name));
-        Names { modules, symbols, lengths }
+        let mut marks = [false; MARKS];
+        for name in modules.iter().chain(&symbols) {
+            if let Some(has) = marks.get_mut(mark(name)) {
+                *has = true;
+            }
+        }
+        Names { modules, symbols, marks }
     }
 
     fn have(&self, family: &Family) -> bool {
+        let may_have = |known: &&&str| self.marks.get(mark(known)) == Some(&true);
         let any = |known: &[&str], names: &[&str]| {
-            let mut known = known.iter().filter(|known| self.lengths & length_bit(known) != 0);
+            let mut known = known.iter().filter(may_have);
             known.any(|known| names.iter().any(|name| known.eq_ignore_ascii_case(name)))
         };
         any(family.modules, &self.modules) || any(family.symbols, &self.symbols)
     }
 }
 
-fn length_bit(name: &str) -> u64 {
-    1 << (name.len() % 64)
+/// A number below [`MARKS`]: the same for names that differ only in case.
+fn mark(name: &str) -> usize {
+    let letter = |at: usize| name.as_bytes().get(at).map_or(0, |byte| usize::from(byte | 0x20));
+    let letters = letter(0).wrapping_mul(37).wrapping_add(letter(name.len() / 2));
+    name.len().wrapping_mul(1021).wrapping_add(letters) % MARKS
 }
 
 /// Which allocators the modules promise.

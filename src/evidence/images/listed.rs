@@ -7,7 +7,7 @@ use crate::addr::AddressRange;
 use crate::dump::{Dump, Module, stream_type};
 use crate::evidence::{Confidence, Detail, Evidence, EvidenceSource, Use};
 use crate::issue::Issues;
-use crate::map::{MemoryType, Origin, Region, RegionMap, State};
+use crate::map::{AllocationRun, MemoryType, Origin, Region, RegionMap, State};
 
 /// The largest image extension that counts as one: 0x3000 bytes were seen on
 /// Windows 11 24H2 and 25H2, on 122 of 137 images.
@@ -52,7 +52,8 @@ pub(super) fn gather(
             Some(extension) => AddressRange::between(range.start(), extension.start()),
             None => Some(range),
         };
-        let regions = extent.allocation.map(|allocation| map.regions_in(allocation));
+        let run = extent.run.filter(|_| dump.limits.section_runs);
+        let regions = run.as_ref().map(|run| map.regions_of(run));
         let content = Content { header, part: part.unwrap_or(range), read: headers.allowed() };
         content.describe(&mut image, at, regions, sections_left, evidence);
         evidence.images.push(image);
@@ -65,7 +66,7 @@ struct Extent {
     /// What the allocation has beyond SizeOfImage.
     extension: Option<AddressRange>,
     /// The allocation of MEM_IMAGE that begins at its base.
-    allocation: Option<AddressRange>,
+    run: Option<AllocationRun>,
     mapped: bool,
 }
 
@@ -74,16 +75,16 @@ impl Extent {
     /// knows the size better. Each allocation has one base, so that no two
     /// modules walk the same one.
     fn of(module: &Module, map: &RegionMap<'_>, issues: &mut Issues) -> Extent {
-        let region = map.find(module.base);
-        let mapped = region.is_some_and(|region| in_use(&region));
-        let allocation = region
-            .filter(|region| owns_image(region, module.base))
-            .and_then(|_| map.allocation(module.base))
-            .and_then(|allocation| AddressRange::spanning(module.base, allocation.range.last()));
+        let region = map.indexed(module.base);
+        let mapped = region.is_some_and(|(_, region)| region.state != State::Free);
+        let run = region
+            .filter(|(_, region)| owns_image(region, module.base))
+            .and_then(|(index, _)| map.run_from(index));
+        let allocation = run.map(|run| run.range());
         let listed = module.range.map(|range| page_up(range.size()));
         let (Some(allocation), Some(listed)) = (allocation, listed) else {
             let range = allocation.or(module.range);
-            return Extent { range, extension: None, allocation, mapped };
+            return Extent { range, extension: None, run, mapped };
         };
         let more = allocation.size().saturating_sub(listed);
         let extension = AddressRange::new(module.base.saturating_add(listed), more)
@@ -98,13 +99,8 @@ impl Extent {
                 )
             });
         }
-        Extent { range: Some(allocation), extension, allocation: Some(allocation), mapped }
+        Extent { range: Some(allocation), extension, run, mapped }
     }
-}
-
-/// Whether memory is there at all.
-pub(super) fn in_use(region: &Region) -> bool {
-    region.origin != Origin::Gap && region.state != State::Free
 }
 
 fn owns_image(region: &Region, base: u64) -> bool {

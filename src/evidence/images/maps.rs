@@ -5,7 +5,6 @@
 use super::elf::ElfHeader;
 use super::header::{Header, HeaderReader};
 use super::lines::{File, Part, Role, is_filling, may_be_image};
-use super::listed::in_use;
 use super::{Image, MAX_UNLISTED, Section, image_claim, next_row};
 use crate::addr::AddressRange;
 use crate::dump::{Dump, LinuxMap, LinuxMaps, Module, stream_type};
@@ -129,7 +128,7 @@ impl<'d> Owner<'d> {
             };
             evidence.claim(claim);
         }
-        let mapped = !parts.is_empty() || map.find(module.base).as_ref().is_some_and(in_use);
+        let mapped = !parts.is_empty() || map.indexed(module.base).is_some();
         let mut image = Image {
             range,
             module: Some(row),

@@ -65,7 +65,7 @@ pub(super) fn gather(
             header: None,
         };
         let content = Content { header, part: range, read: headers.allowed() };
-        let regions = Some(map.regions_in(range));
+        let regions = dump.limits.section_runs.then(|| map.regions_in(range));
         content.describe(&mut image, at, regions, sections_left, evidence);
         evidence.images.push(image);
     }
