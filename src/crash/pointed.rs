@@ -74,7 +74,7 @@ fn text_at(dump: &Dump<'_>, address: u64) -> Option<String> {
     let is_name = !text.is_empty()
         && text.len() < bytes.len()
         && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    is_name.then_some(text)
+    is_name.then(|| text.into_owned())
 }
 
 /// `std::bad_alloc` of `.?AVbad_alloc@std@@`. Templates and the like stay as

@@ -1,6 +1,8 @@
 //! Little-endian numbers and strings at an offset, or `None` where the bytes
 //! end. Records in a dump are not aligned, so nothing here casts.
 
+use std::borrow::Cow;
+
 /// The byte at `offset`.
 #[inline]
 pub fn u8_at(bytes: &[u8], offset: usize) -> Option<u8> {
@@ -38,10 +40,9 @@ pub fn utf16_lossy(bytes: &[u8]) -> String {
 }
 
 /// The bytes before the first NUL, as text.
-pub fn text_before_nul(bytes: &[u8]) -> String {
+pub fn text_before_nul(bytes: &[u8]) -> Cow<'_, str> {
     let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
-    let text = bytes.get(..end).unwrap_or(&[]);
-    String::from_utf8_lossy(text).into_owned()
+    String::from_utf8_lossy(bytes.get(..end).unwrap_or(&[]))
 }
 
 /// As `usize`: on a 32-bit host, what does not fit lies past every slice.

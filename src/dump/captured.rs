@@ -411,6 +411,7 @@ fn read_memory_list(reader: &mut StreamReader<'_, '_>, builder: &mut Builder<'_>
     const KIND: u32 = stream_type::MEMORY_LIST;
     let Some(stream) = reader.stream(KIND) else { return false };
     let Some(list) = super::list_of::<16>(&stream, reader, KIND) else { return false };
+    builder.ranges.reserve(list.count);
     for (place, record) in list.records {
         let field = |at| u32_at(record, at).unwrap_or(0);
         let address = u64_at(record, 0).unwrap_or(0);

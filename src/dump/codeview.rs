@@ -2,6 +2,7 @@
 //! MINIDUMP_MODULE points to: `RSDS` (PDB 7), `NB10` (PDB 2) or Breakpad's
 //! ELF build id. A bad record costs the debug id, never the module.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::StreamReader;
@@ -55,18 +56,18 @@ impl fmt::Display for DebugId {
 
 /// Symbol identification of one module.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct CodeView {
+pub(super) struct CodeView<'s> {
     pub(super) id: Option<DebugId>,
-    pub(super) file: Option<String>,
+    pub(super) file: Option<Cow<'s, str>>,
 }
 
 /// Reads the record that the MINIDUMP_MODULE at `place` points to.
-pub(super) fn read(
-    reader: &mut StreamReader<'_, '_>,
+pub(super) fn read<'s>(
+    reader: &mut StreamReader<'_, 's>,
     kind: u32,
     place: u64,
     module: &[u8; 108],
-) -> CodeView {
+) -> CodeView<'s> {
     let Some((size, rva)) = location(module, 0x4c) else { return CodeView::default() };
     let most = length(NAME_BYTES.saturating_add(24));
     let bytes = reader.source.slice(rva.into(), most.min(size.into()));
@@ -90,7 +91,7 @@ pub(super) fn read(
 
 /// `None` when the record is too short for what its signature says. Unknown
 /// signatures identify nothing and are no damage.
-fn decode(bytes: &[u8], text_left: usize) -> (Option<CodeView>, usize) {
+fn decode(bytes: &[u8], text_left: usize) -> (Option<CodeView<'_>>, usize) {
     let name = |at: usize| {
         let name = bytes.get(at..).unwrap_or(&[]);
         name.get(..NAME_BYTES.min(text_left)).unwrap_or(name)
@@ -113,7 +114,7 @@ fn decode(bytes: &[u8], text_left: usize) -> (Option<CodeView>, usize) {
         None => return (None, text_left),
     };
     let file = Some(text_before_nul(file)).filter(|file| !file.is_empty());
-    let left = text_left.saturating_sub(file.as_ref().map_or(0, String::len));
+    let left = text_left.saturating_sub(file.as_ref().map_or(0, |file| file.len()));
     (Some(CodeView { id, file }), left)
 }
 

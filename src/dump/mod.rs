@@ -83,7 +83,7 @@ pub struct Dump<'s> {
     /// The threads, in stream order, with their names and times.
     pub threads: Vec<Thread>,
     /// The modules, in stream order, one a base address.
-    pub modules: ModuleList,
+    pub modules: ModuleList<'s>,
     /// The modules that were there once.
     pub unloaded_modules: Vec<UnloadedModule>,
     /// Code made at run time, from the function table stream (13).
@@ -131,6 +131,7 @@ impl<'s> Dump<'s> {
             directory: &directory,
             issues: &mut issues,
             text_left: limits.name_bytes,
+            letters: Vec::new(),
         };
         let system = system::read(&mut reader);
         let mut linux = linux::read(&mut reader);
@@ -201,6 +202,8 @@ pub(crate) struct StreamReader<'r, 's> {
     pub(crate) issues: &'r mut Issues,
     /// Bytes of names that may still be kept: `limits.name_bytes` in all.
     pub(crate) text_left: usize,
+    /// The name being read: one buffer for all of them.
+    pub(crate) letters: Vec<u8>,
 }
 
 impl<'s> StreamReader<'_, 's> {

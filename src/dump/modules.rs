@@ -2,7 +2,9 @@
 //! Sources: ModuleList (4), UnloadedModuleList (14), FunctionTable (13).
 //! One unreadable name or CodeView record costs that name, never the list.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::bytes::{index, length, u32_at, u64_at};
 use super::codeview::{self, DebugId};
@@ -12,7 +14,7 @@ use crate::addr::AddressRange;
 
 /// One loaded module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Module {
+pub struct Module<'s> {
     /// Where it is mapped, and SizeOfImage. `None` when the size is 0 or the
     /// range wraps: an issue says so.
     pub range: Option<AddressRange>,
@@ -20,8 +22,9 @@ pub struct Module {
     pub base: u64,
     /// SizeOfImage as the list says.
     pub size: u32,
-    /// Full path as the dump has it; empty when it could not be read.
-    pub path: String,
+    /// Full path as the dump has it; empty when it could not be read. The
+    /// image of the module has the same.
+    pub path: Arc<str>,
     /// CheckSum of the PE header.
     pub checksum: u32,
     /// TimeDateStamp of the PE header.
@@ -32,10 +35,10 @@ pub struct Module {
     /// Debug id for symbol lookup.
     pub debug_id: Option<DebugId>,
     /// File name of the PDB, as the CodeView record has it.
-    pub debug_file: Option<String>,
+    pub debug_file: Option<Cow<'s, str>>,
 }
 
-impl Module {
+impl Module<'_> {
     /// The part of the path after the last `\` or `/`.
     pub fn name(&self) -> &str {
         file_name(&self.path)
@@ -44,12 +47,12 @@ impl Module {
 
 /// The module list, one module a base address.
 #[derive(Clone, Debug, Default)]
-pub struct ModuleList {
+pub struct ModuleList<'s> {
     /// Whether the dump has the stream.
     pub present: bool,
     /// In stream order. A second entry with the same base is dropped: 64-bit
     /// dumps of WOW64 processes list the program twice.
-    pub modules: Vec<Module>,
+    pub modules: Vec<Module<'s>>,
     /// How many entries repeated a base.
     pub repeated: usize,
 }
@@ -96,7 +99,7 @@ pub struct FunctionTable {
     pub entries: u32,
 }
 
-pub(super) fn read(reader: &mut StreamReader<'_, '_>, system: &SystemInfo) -> ModuleList {
+pub(super) fn read<'s>(reader: &mut StreamReader<'_, 's>, system: &SystemInfo) -> ModuleList<'s> {
     const KIND: u32 = stream_type::MODULE_LIST;
     let Some(stream) = reader.stream(KIND) else { return ModuleList::default() };
     let mut list = ModuleList { present: true, ..ModuleList::default() };
@@ -134,13 +137,13 @@ impl Repeats {
     }
 }
 
-fn read_module(
-    reader: &mut StreamReader<'_, '_>,
+fn read_module<'s>(
+    reader: &mut StreamReader<'_, 's>,
     system: &SystemInfo,
     place: u64,
     record: &[u8; 108],
     base: u64,
-) -> Module {
+) -> Module<'s> {
     const KIND: u32 = stream_type::MODULE_LIST;
     let word = |at| u32_at(record, at).unwrap_or(0);
     let size = word(8);
@@ -150,7 +153,7 @@ fn read_module(
         range: image_range(reader, KIND, place, base, size),
         base,
         size,
-        path: strings::utf16(reader, name).unwrap_or_default(),
+        path: strings::shared_utf16(reader, name).unwrap_or_default(),
         checksum: word(0xc),
         timestamp: word(0x10),
         version: file_version(record, system.platform),

@@ -46,7 +46,8 @@ pub(super) fn read(reader: &mut StreamReader<'_, '_>) -> Notes {
 /// there are both and they differ, both are kept.
 fn read_comment(reader: &mut StreamReader<'_, '_>) -> Option<String> {
     let narrow = comment_bytes(reader, stream_type::COMMENT_A);
-    let narrow = narrow.map(text_before_nul).filter(|text| !text.is_empty());
+    let narrow =
+        narrow.map(|text| text_before_nul(text).into_owned()).filter(|text| !text.is_empty());
     let wide = comment_bytes(reader, stream_type::COMMENT_W);
     let wide = wide.map(utf16_before_nul).filter(|text| !text.is_empty());
     match (narrow, wide) {

@@ -2,6 +2,8 @@
 //! UTF-8 text, at a file offset. A name that cannot be read is an issue of
 //! the record that names it, and costs nothing else.
 
+use std::sync::Arc;
+
 use super::StreamReader;
 use super::bytes::{index, length, u32_at};
 
@@ -31,6 +33,22 @@ pub(super) fn utf16(reader: &mut StreamReader<'_, '_>, name: NameAt) -> Option<S
     Some(text)
 }
 
+/// As [`utf16`], for a text that several will hold.
+pub(super) fn shared_utf16(reader: &mut StreamReader<'_, '_>, name: NameAt) -> Option<Arc<str>> {
+    let bytes = text_bytes(reader, name)?;
+    let units = without_nuls(bytes);
+    if is_ascii(units) {
+        reader.letters.clear();
+        reader.letters.extend(units.iter().map(|[low, _]| *low));
+        return std::str::from_utf8(&reader.letters).ok().map(Arc::from);
+    }
+    let (text, damaged) = decode_utf16(bytes);
+    if damaged {
+        issue(reader, name, || "has a lone surrogate; U+FFFD stands for it".into());
+    }
+    Some(text.into())
+}
+
 /// Crashpad's MinidumpUTF8String.
 pub(super) fn utf8(reader: &mut StreamReader<'_, '_>, name: NameAt) -> Option<String> {
     let bytes = text_bytes(reader, name)?;
@@ -40,11 +58,8 @@ pub(super) fn utf8(reader: &mut StreamReader<'_, '_>, name: NameAt) -> Option<St
 /// UTF-16LE text without the NULs at its end, and whether a surrogate in it
 /// was lone. Nearly every name is ASCII: that has its own way.
 pub(super) fn decode_utf16(bytes: &[u8]) -> (String, bool) {
-    let mut units = bytes.as_chunks::<2>().0;
-    while let Some((&[0, 0], rest)) = units.split_last() {
-        units = rest;
-    }
-    if is_ascii(units.as_flattened()) {
+    let units = without_nuls(bytes);
+    if is_ascii(units) {
         let text = units.iter().map(|[low, _]| *low).collect::<Vec<u8>>();
         if let Ok(text) = String::from_utf8(text) {
             return (text, false);
@@ -61,10 +76,19 @@ pub(super) fn decode_utf16(bytes: &[u8]) -> (String, bool) {
     (chars.collect(), damaged)
 }
 
+/// The units of a text without the NULs at its end.
+fn without_nuls(bytes: &[u8]) -> &[[u8; 2]] {
+    let mut units = bytes.as_chunks::<2>().0;
+    while let Some((&[0, 0], rest)) = units.split_last() {
+        units = rest;
+    }
+    units
+}
+
 /// Whether all units of UTF-16LE text are below 0x80.
-fn is_ascii(bytes: &[u8]) -> bool {
+fn is_ascii(units: &[[u8; 2]]) -> bool {
     const OTHERS: u64 = 0xff80_ff80_ff80_ff80;
-    let (fours, rest) = bytes.as_chunks::<8>();
+    let (fours, rest) = units.as_flattened().as_chunks::<8>();
     let bits = fours.iter().fold(0, |bits, four| bits | u64::from_le_bytes(*four));
     let mut last = [0; 8];
     last.iter_mut().zip(rest).for_each(|(last, byte)| *last = *byte);
@@ -194,6 +218,7 @@ mod tests {
             directory: &directory,
             issues: &mut issues,
             text_left,
+            letters: Vec::new(),
         };
         let name = utf16(&mut reader, NameAt { kind: 4, place: 0, what: "name", rva });
         (name, issues.into_vec().into_iter().map(|issue| issue.message).collect())

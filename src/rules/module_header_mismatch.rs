@@ -61,7 +61,7 @@ fn is_of_width(facts: Facts<'_>, header: &PeFacts) -> bool {
 
 /// The fields that both have and that differ. 0 is a field that a writer did
 /// not fill in.
-fn differing(module: &Module, header: &PeFacts) -> Vec<String> {
+fn differing(module: &Module<'_>, header: &PeFacts) -> Vec<String> {
     let fields = [
         ("time stamp", module.timestamp, header.timestamp),
         ("size", module.size, header.size_of_image),

@@ -21,16 +21,16 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     if !is_windows(facts) {
         return Vec::new();
     }
-    let modules = facts.dump.modules.modules.iter();
-    let mut placed: Vec<(AddressRange, &Module)> =
-        modules.filter_map(|module| Some((module.range?, module))).collect();
+    let modules = &facts.dump.modules.modules;
+    let mut placed: Vec<(AddressRange, &Module<'_>)> = Vec::with_capacity(modules.len());
+    placed.extend(modules.iter().filter_map(|module| Some((module.range?, module))));
     placed.sort_by(|(left, one), (right, other)| {
         let place = |range: &AddressRange| (range.start(), range.last());
         place(left).cmp(&place(right)).then_with(|| one.name().cmp(other.name()))
     });
     // Each against the one that reaches highest of those before it.
-    let mut found: Vec<(AddressRange, &Module, &Module)> = Vec::new();
-    let mut highest: Option<(AddressRange, &Module)> = None;
+    let mut found: Vec<(AddressRange, &Module<'_>, &Module<'_>)> = Vec::new();
+    let mut highest: Option<(AddressRange, &Module<'_>)> = None;
     for (range, module) in placed {
         if let Some((before, other)) = highest
             && let Some(shared) = before.intersect(range)
@@ -45,7 +45,7 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     if found.is_empty() {
         return Vec::new();
     }
-    let line = |(shared, first, second): &(AddressRange, &Module, &Module)| {
+    let line = |(shared, first, second): &(AddressRange, &Module<'_>, &Module<'_>)| {
         let range = format!("{:#x}-{:#x}", shared.start(), shared.end());
         format!("{} and {} both claim {range}", first.name(), second.name())
     };
@@ -62,7 +62,7 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
 }
 
 /// One module that the list has twice.
-fn is_same(first: &Module, second: &Module) -> bool {
+fn is_same(first: &Module<'_>, second: &Module<'_>) -> bool {
     (first.base, first.size, first.timestamp) == (second.base, second.size, second.timestamp)
         && first.path.eq_ignore_ascii_case(&second.path)
 }

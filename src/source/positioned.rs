@@ -2,8 +2,9 @@
 //! kept. For runs over many dumps, where another process may cut a file short
 //! at any time: a map would then end the program, a read only fails.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,13 +52,25 @@ struct Long {
     next: OnceLock<Box<Long>>,
 }
 
+thread_local! {
+    /// The head of the file that this thread read before: one large buffer
+    /// for all files of a run is cheaper than one a file.
+    static HEAD_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Drop for PositionedFile {
+    fn drop(&mut self) {
+        HEAD_BUFFER.set(std::mem::take(&mut self.head));
+    }
+}
+
 impl PositionedFile {
     /// Reads the beginning of a regular file of `len` bytes.
     pub(super) fn open(file: File, len: u64) -> io::Result<PositionedFile> {
         let wanted = usize::try_from(len.min(HEAD)).unwrap_or(0);
-        let mut head = Vec::with_capacity(wanted);
-        (&file).take(len.min(HEAD)).read_to_end(&mut head)?;
-        if head.len() < wanted {
+        let mut head = HEAD_BUFFER.take();
+        head.resize(wanted, 0);
+        if read_fully(&file, 0, &mut head)? < wanted {
             return Err(shrunk());
         }
         Ok(PositionedFile {

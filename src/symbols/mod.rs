@@ -96,13 +96,13 @@ pub fn look_up(
     found
 }
 
-fn module<'d>(dump: &'d Dump<'_>, index: u32) -> Option<&'d dump::Module> {
+fn module<'d>(dump: &'d Dump<'_>, index: u32) -> Option<&'d dump::Module<'d>> {
     dump.modules.modules.get(usize::try_from(index).ok()?)
 }
 
 fn of_module(
     folders: &[PathBuf],
-    module: &dump::Module,
+    module: &dump::Module<'_>,
     frames: &[Frame],
     wanted: &[(usize, u64)],
     found: &mut Symbols,
@@ -162,7 +162,7 @@ impl Symbols {
 
 /// The name under which the symbols are kept: that of the PDB, else that of
 /// the module.
-fn debug_name(module: &dump::Module) -> &str {
+fn debug_name<'d>(module: &'d dump::Module<'_>) -> &'d str {
     let pdb = module.debug_file.as_deref().map(dump::file_name).filter(|name| !name.is_empty());
     pdb.unwrap_or_else(|| module.name())
 }

@@ -57,7 +57,7 @@ struct Names<'a> {
 const MARKS: usize = 4096;
 
 impl<'a> Names<'a> {
-    fn of(modules: &'a [Module]) -> Names<'a> {
+    fn of(modules: &'a [Module<'_>]) -> Names<'a> {
         let symbols = modules.iter().filter_map(|module| module.debug_file.as_deref());
         let modules: Vec<&str> = modules.iter().map(Module::name).collect();
         let symbols: Vec<&str> = symbols.map(file_name).collect();

@@ -22,6 +22,7 @@ pub(super) fn gather(
 ) {
     let modules = &dump.modules.modules;
     evidence.images.reserve(modules.len());
+    evidence.claims.reserve(modules.len());
     for (module, at) in modules.iter().zip(0_u32..) {
         let extent = Extent::of(module, map, &mut evidence.issues);
         if let Some(range) = extent.range {
@@ -74,7 +75,7 @@ impl Extent {
     /// The list gives base and size; the allocation of an image at that base
     /// knows the size better. Each allocation has one base, so that no two
     /// modules walk the same one.
-    fn of(module: &Module, map: &RegionMap<'_>, issues: &mut Issues) -> Extent {
+    fn of(module: &Module<'_>, map: &RegionMap<'_>, issues: &mut Issues) -> Extent {
         let region = map.indexed(module.base);
         let mapped = region.is_some_and(|(_, region)| region.state != State::Free);
         let run = region

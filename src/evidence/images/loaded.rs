@@ -51,7 +51,7 @@ fn add(
         range,
         module: None,
         named_by: (!entry.path.is_empty()).then_some(EvidenceSource::LoaderList),
-        path: entry.path,
+        path: entry.path.into(),
         mapped: true,
         sections: Vec::new(),
         has_header: true,

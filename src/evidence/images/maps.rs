@@ -67,7 +67,7 @@ fn elf_header(headers: &mut HeaderReader<'_, '_>, base: u64) -> Option<ElfHeader
 
 /// An image of the module list, and the lines that are its.
 struct Owner<'d> {
-    module: &'d Module,
+    module: &'d Module<'d>,
     row: u32,
     range: AddressRange,
     /// The path without what the kernel adds.
@@ -81,7 +81,7 @@ struct Owner<'d> {
 
 impl<'d> Owner<'d> {
     fn of(
-        module: &'d Module,
+        module: &'d Module<'d>,
         row: u32,
         lines: &LinuxMaps,
         headers: &mut HeaderReader<'_, '_>,
@@ -201,7 +201,7 @@ impl Group {
         let mut image = Image {
             range: self.range,
             module: None,
-            path: self.file.name,
+            path: self.file.name.into(),
             named_by: Some(EvidenceSource::LinuxMaps),
             mapped: true,
             sections: Vec::new(),

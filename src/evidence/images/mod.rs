@@ -26,6 +26,8 @@ pub use data::{DataImage, DataLayout};
 pub(super) use maps::is_line_of_image;
 pub use places::Places;
 
+use std::sync::Arc;
+
 use super::survey::Survey;
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
 use crate::addr::AddressRange;
@@ -51,7 +53,7 @@ pub struct Image {
     /// Path, from the module list, the loader's list, the maps text, the
     /// export directory or the debug directory, in that order; empty when
     /// nothing names it.
-    pub path: String,
+    pub path: Arc<str>,
     /// Who gave the path. A name from [`EvidenceSource::PeHeader`] is what
     /// the file calls itself: the export directory's name, or a PDB's path.
     pub named_by: Option<EvidenceSource>,

@@ -76,5 +76,5 @@ fn text(memory: &CapturedMemory<'_>, address: u64) -> Option<String> {
     let sound = !name.is_empty()
         && name.len() < MAX_NAME
         && !name.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER);
-    sound.then_some(name)
+    sound.then(|| name.into_owned())
 }

@@ -57,7 +57,7 @@ pub(super) fn gather(
         let mut image = Image {
             range,
             module: None,
-            path,
+            path: path.into(),
             named_by,
             mapped: true,
             sections: Vec::new(),
@@ -91,7 +91,7 @@ pub(in crate::evidence) struct Candidates {
 }
 
 impl Candidates {
-    pub(in crate::evidence) fn new(modules: &[Module]) -> Candidates {
+    pub(in crate::evidence) fn new(modules: &[Module<'_>]) -> Candidates {
         let mut listed: Vec<u64> = modules.iter().map(|module| module.base).collect();
         listed.sort_unstable();
         Candidates { listed, ..Candidates::default() }

@@ -1,6 +1,8 @@
 //! The table of managed heaps: what is known of the runtimes, their collectors
 //! and their memory.
 
+use std::sync::Arc;
+
 use super::{CodeRange, Family, ThreadRole, Version};
 use crate::addr::AddressRange;
 use crate::evidence::Confidence;
@@ -24,7 +26,7 @@ pub struct Runtime {
     /// The module that holds it.
     pub module: AddressRange,
     /// Path of the module.
-    pub path: String,
+    pub path: Arc<str>,
     /// Version of the module's file.
     pub version: Option<Version>,
     /// The garbage collector; `None` when it could not be read.

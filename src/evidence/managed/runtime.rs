@@ -1,6 +1,8 @@
 //! Which .NET runtimes a process has: by the names of its modules, and for
 //! programs with the runtime linked in, by the name of the PDB or of a thread.
 
+use std::sync::Arc;
+
 use crate::addr::AddressRange;
 use crate::dump::{Dump, Module, PointerWidth};
 use crate::evidence::images::Image;
@@ -67,7 +69,7 @@ const FINALIZER: &str = ".NET Finalizer";
 pub(super) struct RuntimeModule {
     pub(super) family: Family,
     pub(super) range: AddressRange,
-    pub(super) path: String,
+    pub(super) path: Arc<str>,
     pub(super) version: Option<Version>,
     /// Of the module's code; `None` when nothing says.
     pub(super) width: Option<PointerWidth>,
@@ -136,7 +138,7 @@ fn family(name: &str) -> Option<Family> {
     known.map(|(_, family)| *family)
 }
 
-fn linked_in(module: &Module) -> Option<Family> {
+fn linked_in(module: &Module<'_>) -> Option<Family> {
     let pdb = crate::dump::file_name(module.debug_file.as_deref()?);
     pdb.eq_ignore_ascii_case(SINGLE_FILE_PDB).then_some(Family::SingleFile)
 }

@@ -27,6 +27,8 @@ pub(super) fn gather(
     let tebs = std::mem::take(&mut evidence.environment.tebs);
     let mut next = tebs.iter().peekable();
     let mut look = Look { map, survey, steps: 4_000_000 };
+    evidence.stacks.reserve(pointers.0.len());
+    evidence.claims.reserve(pointers.0.len());
     for (pointer, thread) in pointers.0.iter().zip(0_u32..) {
         let rows = evidence.stacks.len();
         while let Some(teb) = next.next_if(|teb| teb.thread == thread) {
@@ -48,7 +50,7 @@ pub(super) fn gather(
         }
         let wow64 = evidence.environment.wow64;
         let known = evidence.stacks.get(rows..).unwrap_or(&[]);
-        for found in look.without_teb(dump, wow64, *pointer, known) {
+        for found in look.without_teb(dump, wow64, *pointer, known).into_iter().flatten() {
             let stack = Stack { thread: Some(thread), ..found.stack };
             let stack = stack.with_pointer(pointer.stack_pointer);
             push(evidence, stack, found.source, found.detail);
@@ -130,14 +132,14 @@ impl Look<'_, '_> {
     }
 
     /// What the streams say of a thread beside its stacks that are `known`
-    /// from TEBs.
+    /// from TEBs: a native stack, and the 32-bit one of a WOW64 thread.
     fn without_teb(
         &mut self,
         dump: &Dump<'_>,
         wow64: bool,
         pointer: Pointer,
         known: &[Stack],
-    ) -> Vec<Found> {
+    ) -> [Option<Found>; 2] {
         let width = dump.system.width;
         let native_known = known.iter().any(|stack| stack.width == width);
         let other_known = known.iter().any(|stack| stack.width != width);
@@ -147,18 +149,14 @@ impl Look<'_, '_> {
             }
             native => (None, native),
         };
-        let mut out = Vec::new();
-        if !native_known {
-            out.extend(match (native, pointer.stack_pointer) {
-                (Some(range), _) => Some(self.descriptor_stack(range, width)),
-                (None, Some(pointer)) => self.pointer_stack(pointer, width),
-                (None, None) => None,
-            });
-        }
-        if let Some(range) = other.filter(|_| !other_known) {
-            out.push(self.descriptor_stack(range, PointerWidth::Bits32));
-        }
-        out
+        let native = match (native, pointer.stack_pointer) {
+            _ if native_known => None,
+            (Some(range), _) => Some(self.descriptor_stack(range, width)),
+            (None, Some(pointer)) => self.pointer_stack(pointer, width),
+            (None, None) => None,
+        };
+        let other = other.filter(|_| !other_known);
+        [native, other.map(|range| self.descriptor_stack(range, PointerWidth::Bits32))]
     }
 
     fn descriptor_stack(&mut self, descriptor: AddressRange, width: PointerWidth) -> Found {
