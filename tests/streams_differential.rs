@@ -201,7 +201,7 @@ fn compare_modules(dump: &Dump<'_>, theirs: &Theirs, all: &mut Comparison<'_>) {
 
 fn compare_module(
     dump: &Dump<'_>,
-    ours: &Module,
+    ours: &Module<'_>,
     theirs: &MinidumpModule,
     all: &mut Comparison<'_>,
 ) {
@@ -210,7 +210,7 @@ fn compare_module(
     all.same("module size", ours.size, raw.size_of_image);
     all.same("module checksum", ours.checksum, raw.checksum);
     all.same("module timestamp", ours.timestamp, raw.time_date_stamp);
-    all.same("module path", ours.path.as_str(), theirs.name.trim_end_matches('\0'));
+    all.same("module path", &*ours.path, theirs.name.trim_end_matches('\0'));
     let version = ours.version.map(|(a, b, c, d)| format!("{a}.{b}.{c}.{d}"));
     all.same("module version", version.as_deref(), theirs.version().as_deref());
     let elf = matches!(theirs.codeview_info, Some(minidump::CodeView::Elf(_)));
@@ -366,7 +366,7 @@ fn check_kept(name: &str, dump: &Dump<'_>) {
         "handle_desc0" => assert_eq!(dump.handles.handles.len(), 0),
         "handle_cycle" | "handle_desc48" => assert_eq!(dump.handles.handles.len(), 1),
         "mod_bad_name" => {
-            let paths: Vec<_> = dump.modules.modules.iter().map(|module| &module.path).collect();
+            let paths: Vec<_> = dump.modules.modules.iter().map(|module| &*module.path).collect();
             assert_eq!(paths, ["a.dll", ""]);
         }
         "mod_bad_cv" => assert_eq!(dump.modules.modules[1].path, "a.dll"),

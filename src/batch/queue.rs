@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A worker hands over so many at once: to wake the reader for each would cost
-/// as much as a small dump.
-const BUNDLE: usize = 32;
+/// How many bundles of rows may wait: a worker hands a bundle over at once,
+/// because to wake the reader for each row would cost as much as a small dump.
+const BUNDLES: usize = 8;
 
 /// But none waits longer than this for the ones after it.
 const AT_LEAST_EVERY: Duration = Duration::from_millis(50);
@@ -61,7 +61,8 @@ impl<T> Queue<T> {
     /// A way in for one worker.
     pub(super) fn writer(queue: Arc<Queue<T>>) -> Writer<T> {
         queue.lock().writers += 1;
-        Writer { queue, bundle: Vec::with_capacity(2 * BUNDLE), handed_over: Instant::now() }
+        let most = 2 * (queue.most / BUNDLES).max(1);
+        Writer { queue, most, bundle: Vec::with_capacity(most), handed_over: Instant::now() }
     }
 
     /// Waits for what comes next and moves all of it that is there to `ready`;
@@ -108,6 +109,9 @@ impl<T> Queue<T> {
 #[derive(Debug)]
 pub(super) struct Writer<T> {
     queue: Arc<Queue<T>>,
+    /// A row and the end of its input, as often as they are handed over at
+    /// once.
+    most: usize,
     bundle: Vec<(Place, Option<T>)>,
     handed_over: Instant,
 }
@@ -131,7 +135,7 @@ impl<T> Writer<T> {
 
     fn push(&mut self, place: Place, item: Option<T>) {
         self.bundle.push((place, item));
-        if self.bundle.len() >= 2 * BUNDLE || self.handed_over.elapsed() > AT_LEAST_EVERY {
+        if self.bundle.len() >= self.most || self.handed_over.elapsed() > AT_LEAST_EVERY {
             self.hand_over();
         }
     }

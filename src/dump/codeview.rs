@@ -131,7 +131,7 @@ mod tests {
 
     fn of(bytes: &[u8]) -> (Option<String>, Option<String>) {
         let found = decode(bytes, 1000).0.unwrap();
-        (found.id.map(|id| id.to_string()), found.file)
+        (found.id.map(|id| id.to_string()), found.file.map(Cow::into_owned))
     }
 
     #[test]

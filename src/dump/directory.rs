@@ -147,6 +147,15 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Where the streams lie in the file: offset of the first byte, and of the
+    /// one behind the last.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.streams.iter().map(|stream| {
+            let start = u64::from(stream.offset);
+            (start, start.saturating_add(stream.size.into()))
+        })
+    }
+
     /// The streams of one type, in file order.
     pub fn of_kind(&self, kind: u32) -> impl Iterator<Item = &Stream> {
         self.streams.iter().filter(move |stream| stream.kind == kind)

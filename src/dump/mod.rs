@@ -37,6 +37,7 @@ mod misc;
 mod modules;
 mod notes;
 mod pages;
+mod path;
 mod stability;
 mod strings;
 mod system;
@@ -53,9 +54,10 @@ pub use linux::LinuxDump;
 pub use linux_maps::{LinuxMap, LinuxMaps};
 pub use memory_info::{MemoryInfoList, RawRegion, RawRegions};
 pub use misc::ProcessInfo;
-pub use modules::{FunctionTable, Module, ModuleList, UnloadedModule, file_name};
+pub use modules::{FunctionTable, Module, ModuleList, UnloadedModule};
 pub use notes::{Annotation, Notes};
 pub use pages::{PageSize, PageSizeSource};
+pub use path::{FilePath, file_name};
 pub use stability::StabilityReport;
 pub use system::{Arch, Platform, PointerWidth, SystemInfo};
 pub use threads::{Thread, ThreadInfo};
@@ -125,6 +127,7 @@ impl<'s> Dump<'s> {
             issues.add(None, Some(source.len()), || damage.to_owned());
         }
         let (header, directory) = directory::read(source, limits, &mut issues)?;
+        source.expect(directory.ranges());
         let mut reader = StreamReader {
             source,
             limits,

@@ -4,10 +4,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use super::bytes::{index, length, u32_at, u64_at};
 use super::codeview::{self, DebugId};
+use super::path::{FilePath, file_name};
 use super::strings::{self, NameAt};
 use super::{Platform, StreamReader, SystemInfo, stream_type};
 use crate::addr::AddressRange;
@@ -22,9 +22,8 @@ pub struct Module<'s> {
     pub base: u64,
     /// SizeOfImage as the list says.
     pub size: u32,
-    /// Full path as the dump has it; empty when it could not be read. The
-    /// image of the module has the same.
-    pub path: Arc<str>,
+    /// Full path as the dump has it; empty when it could not be read.
+    pub path: FilePath,
     /// CheckSum of the PE header.
     pub checksum: u32,
     /// TimeDateStamp of the PE header.
@@ -41,7 +40,7 @@ pub struct Module<'s> {
 impl Module<'_> {
     /// The part of the path after the last `\` or `/`.
     pub fn name(&self) -> &str {
-        file_name(&self.path)
+        self.path.name()
     }
 }
 
@@ -79,13 +78,6 @@ impl UnloadedModule {
     pub fn name(&self) -> &str {
         file_name(&self.path)
     }
-}
-
-/// The part of a path after the last `\` or `/`, on any system.
-pub fn file_name(path: &str) -> &str {
-    let separator = memchr::memrchr2(b'\\', b'/', path.as_bytes());
-    let after = separator.map_or(0, |at| at.saturating_add(1));
-    path.get(after..).unwrap_or("")
 }
 
 /// A dynamic function table: code made at run time (JIT) on x64.
@@ -153,7 +145,7 @@ fn read_module<'s>(
         range: image_range(reader, KIND, place, base, size),
         base,
         size,
-        path: strings::shared_utf16(reader, name).unwrap_or_default(),
+        path: strings::path(reader, name).unwrap_or_default(),
         checksum: word(0xc),
         timestamp: word(0x10),
         version: file_version(record, system.platform),
@@ -338,7 +330,7 @@ mod tests {
         ]);
         read(&bytes.stream(4, modules).finish(), |dump| {
             let modules = &dump.modules.modules;
-            let paths: Vec<_> = modules.iter().map(|module| module.path.as_str()).collect();
+            let paths: Vec<_> = modules.iter().map(|module| &*module.path).collect();
             let ranges: Vec<_> = modules.iter().map(|module| module.range.is_some()).collect();
             assert_eq!(paths, ["", "a.dll", "a.dll", "a.dll"]);
             assert_eq!(ranges, [true, false, true, false]);

@@ -2,10 +2,9 @@
 //! UTF-8 text, at a file offset. A name that cannot be read is an issue of
 //! the record that names it, and costs nothing else.
 
-use std::sync::Arc;
-
 use super::StreamReader;
 use super::bytes::{index, length, u32_at};
+use super::path::FilePath;
 
 /// The longest name that is kept whole. UNICODE_STRING cannot hold more.
 pub(super) const NAME_BYTES: usize = 64 << 10;
@@ -33,14 +32,14 @@ pub(super) fn utf16(reader: &mut StreamReader<'_, '_>, name: NameAt) -> Option<S
     Some(text)
 }
 
-/// As [`utf16`], for a text that several will hold.
-pub(super) fn shared_utf16(reader: &mut StreamReader<'_, '_>, name: NameAt) -> Option<Arc<str>> {
+/// As [`utf16`], for a path.
+pub(super) fn path(reader: &mut StreamReader<'_, '_>, name: NameAt) -> Option<FilePath> {
     let bytes = text_bytes(reader, name)?;
     let units = without_nuls(bytes);
     if is_ascii(units) {
         reader.letters.clear();
         reader.letters.extend(units.iter().map(|[low, _]| *low));
-        return std::str::from_utf8(&reader.letters).ok().map(Arc::from);
+        return std::str::from_utf8(&reader.letters).ok().map(FilePath::from);
     }
     let (text, damaged) = decode_utf16(bytes);
     if damaged {

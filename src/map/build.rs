@@ -127,7 +127,8 @@ fn check_records(
         let known_state = free | raw.is_committed() | raw.is_reserved();
         let known_kind = free | raw.is_private() | raw.is_mapped() | raw.is_image();
         clean &= (raw.base > before) | (index == 0);
-        clean &= (raw.size != 0) & (last >= raw.base) & (last <= highest);
+        clean &= (raw.size != 0) & (raw.base <= highest);
+        clean &= raw.size.wrapping_sub(1) <= highest.wrapping_sub(raw.base);
         clean &= known_state & known_kind;
         lists_free |= free;
         while run_last < raw.base {

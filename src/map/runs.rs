@@ -184,9 +184,8 @@ impl RegionMap<'_> {
         indexes.map_while(|index| self.get(index))
     }
 
-    /// The allocation of the region at `first`, from there on.
     #[inline]
-    pub(crate) fn run_from(&self, first: usize) -> Option<AllocationRun> {
+    fn run_from(&self, first: usize) -> Option<AllocationRun> {
         let begin = self.get(first)?;
         let mut run = AllocationRun::begin(&begin, begin.allocation_base?, first);
         let mut next = first + 1;

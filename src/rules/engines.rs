@@ -3,7 +3,6 @@
 
 use super::Facts;
 use crate::addr::AddressRange;
-use crate::dump::file_name;
 
 /// Modules of run-times that compile while they run, or that host one. File
 /// names without `lib`, extension and what follows a hyphen, in lower case.
@@ -43,7 +42,7 @@ const ENGINES: [&str; 29] = [
 /// its run-time in the program.
 pub(super) fn engine<'a>(facts: Facts<'a>) -> Option<&'a str> {
     let managed = facts.evidence.managed.iter().flat_map(|managed| &managed.runtimes);
-    let runtimes = managed.map(|runtime| file_name(&runtime.path));
+    let runtimes = managed.map(|runtime| runtime.path.name());
     let images = facts.evidence.images.iter().map(|image| image.name());
     runtimes.chain(images.filter(|name| is_engine(name))).next()
 }
@@ -58,8 +57,9 @@ fn is_engine(name: &str) -> bool {
     let ends = |suffix: &str| rest.eq_ignore_ascii_case(suffix);
     let is_library =
         || rest.starts_with('-') || rest.starts_with(".so") || ends(".dll") || ends(".exe");
-    ENGINES.iter().any(|known| known.eq_ignore_ascii_case(stem))
-        && (rest.is_empty() || is_library())
+    let first = stem.bytes().next().map(|byte| byte.to_ascii_lowercase());
+    let mut alike = ENGINES.iter().filter(|known| known.bytes().next() == first);
+    alike.any(|known| known.eq_ignore_ascii_case(stem)) && (rest.is_empty() || is_library())
 }
 
 /// Code that its maker told the system of: the function tables of stream 13.

@@ -184,6 +184,15 @@ impl Source {
         Some(Error::io("cannot read the file", same))
     }
 
+    /// Says which parts of the file will be asked for: offsets of their first
+    /// bytes and of the ones behind their last. A file that is read by
+    /// position reads the beginning up to there at once.
+    pub(crate) fn expect(&self, ranges: impl Iterator<Item = (u64, u64)>) {
+        if let Bytes::Positioned(file) = &self.bytes {
+            file.expect(ranges);
+        }
+    }
+
     /// `size` bytes at `offset`, or `None` when the file is too short for all
     /// of them. What is asked for may be read from the file whole: a size that
     /// a dump claims is clipped by the caller to what it can use.

@@ -10,12 +10,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{part, read_fully};
 
-/// Read at once: of most small dumps nothing else is needed.
+/// Read when the file is opened: header and directory, or what shows that it
+/// is no dump.
+const START: u64 = 4 << 10;
+
+/// The most that is read after that at once, from the first byte on: of most
+/// small dumps nothing else is needed.
 const HEAD: u64 = 128 << 10;
 
 /// The least that is read later, and by how much two neighbours overlap, so
 /// that a name on their border is in one of them.
-const CHUNK: u64 = 32 << 10;
+const CHUNK: u64 = 8 << 10;
 const OVERLAP: u64 = 4 << 10;
 
 /// At most so many chunks: those of large files are larger.
@@ -36,7 +41,10 @@ type Chunk = OnceLock<Box<[u8]>>;
 pub(super) struct PositionedFile {
     file: File,
     len: u64,
-    head: Vec<u8>,
+    start: Vec<u8>,
+    /// How many bytes the head has.
+    reach: AtomicU64,
+    head: OnceLock<Vec<u8>>,
     chunk: u64,
     chunks: OnceLock<Box<[Chunk]>>,
     long: OnceLock<Box<Long>>,
@@ -60,29 +68,64 @@ thread_local! {
 
 impl Drop for PositionedFile {
     fn drop(&mut self) {
-        HEAD_BUFFER.set(std::mem::take(&mut self.head));
+        if let Some(head) = self.head.take().filter(|head| !head.is_empty()) {
+            HEAD_BUFFER.set(head);
+        }
     }
 }
 
 impl PositionedFile {
     /// Reads the beginning of a regular file of `len` bytes.
     pub(super) fn open(file: File, len: u64) -> io::Result<PositionedFile> {
-        let wanted = usize::try_from(len.min(HEAD)).unwrap_or(0);
-        let mut head = HEAD_BUFFER.take();
-        head.resize(wanted, 0);
-        if read_fully(&file, 0, &mut head)? < wanted {
+        let mut start = vec![0; usize::try_from(len.min(START)).unwrap_or(0)];
+        if read_fully(&file, 0, &mut start)? < start.len() {
             return Err(shrunk());
         }
         Ok(PositionedFile {
             file,
             len,
-            head,
+            start,
+            reach: AtomicU64::new(len.min(HEAD)),
+            head: OnceLock::new(),
             chunk: len.div_ceil(CHUNKS).next_power_of_two().max(CHUNK),
             chunks: OnceLock::new(),
             long: OnceLock::new(),
             kept: AtomicU64::new(0),
             failure: OnceLock::new(),
         })
+    }
+
+    /// Reads no more at once than what ends with the last of `ranges`, offsets
+    /// of first bytes and of the ones behind the last, that lies in the head;
+    /// of no use any more once the head is read.
+    pub(super) fn expect(&self, ranges: impl Iterator<Item = (u64, u64)>) {
+        let ends = ranges.map(|(_, end)| end).filter(|end| *end <= self.len.min(HEAD));
+        if let Some(end) = ends.max().filter(|end| *end > START) {
+            self.reach.store(end, Ordering::Relaxed);
+        }
+    }
+
+    /// The first bytes; none when they cannot be read.
+    fn head(&self) -> &[u8] {
+        self.head.get_or_init(|| {
+            let mut head = HEAD_BUFFER.take();
+            head.resize(usize::try_from(self.reach.load(Ordering::Relaxed)).unwrap_or(0), 0);
+            match read_fully(&self.file, 0, &mut head) {
+                Ok(got) if got == head.len() => return head,
+                Ok(_) => self.failed(shrunk()),
+                Err(error) => self.failed(error),
+            };
+            Vec::new()
+        })
+    }
+
+    /// What is there of the beginning, when the bytes up to `end` are in it.
+    #[inline]
+    fn front(&self, end: u64) -> Option<&[u8]> {
+        if end <= self.start.len() as u64 {
+            return Some(&self.start);
+        }
+        if end <= self.reach.load(Ordering::Relaxed) { Some(self.head()) } else { None }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -98,8 +141,8 @@ impl PositionedFile {
     /// them, or cannot be read, which [`failure`](Self::failure) remembers.
     pub(super) fn slice(&self, offset: u64, size: u64) -> Option<&[u8]> {
         let end = offset.checked_add(size).filter(|end| *end <= self.len)?;
-        if end <= self.head.len() as u64 {
-            return part(&self.head, offset, size);
+        if let Some(front) = self.front(end) {
+            return part(front, offset, size);
         }
         if size > OVERLAP {
             return self.long(offset, size);
@@ -114,9 +157,9 @@ impl PositionedFile {
         let left = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
         let there = buffer.len().min(left);
         let Some(buffer) = buffer.get_mut(..there) else { return Ok(0) };
-        let head = self.slice_of_head(offset, buffer.len());
-        if let Some(bytes) = head {
-            buffer.copy_from_slice(bytes);
+        if let Some(front) = self.front(offset.saturating_add(buffer.len() as u64)) {
+            let bytes = part(front, offset, buffer.len() as u64).unwrap_or(&[]);
+            buffer[..bytes.len()].copy_from_slice(bytes);
             return Ok(bytes.len());
         }
         if self.len > CONTENTS_FROM_CHUNKS {
@@ -140,10 +183,6 @@ impl PositionedFile {
             done += count;
         }
         Ok(done)
-    }
-
-    fn slice_of_head(&self, offset: u64, size: usize) -> Option<&[u8]> {
-        part(&self.head, offset, size as u64)
     }
 
     /// The chunk that holds `offset`, and where it begins.

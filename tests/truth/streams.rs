@@ -274,7 +274,7 @@ pub(crate) fn modules(case: &Case<'_>, wrong: &mut Wrong) {
         .modules
         .modules
         .iter()
-        .map(|module| (module.base, module.size.into(), module.path.clone()))
+        .map(|module| (module.base, module.size.into(), module.path.to_string()))
         .collect();
     found.sort();
     let expected = of(&case.truth["modules"], "path");

@@ -2,12 +2,13 @@
 //! maps text of Linux.
 
 use super::header::{Header, HeaderReader};
+use super::unlisted::Candidates;
 use super::{Image, Section, image_claim, page_up, runs};
 use crate::addr::AddressRange;
 use crate::dump::{Dump, Module, stream_type};
 use crate::evidence::{Confidence, Detail, Evidence, EvidenceSource, Use};
 use crate::issue::Issues;
-use crate::map::{AllocationRun, MemoryType, Origin, Region, RegionMap, State};
+use crate::map::{AllocationRun, Region, RegionMap, State};
 
 /// The largest image extension that counts as one: 0x3000 bytes were seen on
 /// Windows 11 24H2 and 25H2, on 122 of 137 images.
@@ -16,6 +17,7 @@ const MAX_EXTENSION: u64 = 0x1_0000;
 pub(super) fn gather(
     dump: &Dump<'_>,
     map: &RegionMap<'_>,
+    found: &Candidates,
     headers: &mut HeaderReader<'_, '_>,
     sections_left: &mut usize,
     evidence: &mut Evidence,
@@ -24,7 +26,7 @@ pub(super) fn gather(
     evidence.images.reserve(modules.len());
     evidence.claims.reserve(modules.len());
     for (module, at) in modules.iter().zip(0_u32..) {
-        let extent = Extent::of(module, map, &mut evidence.issues);
+        let extent = Extent::of(module, map, found, &mut evidence.issues);
         if let Some(range) = extent.range {
             let known = (Confidence::Recorded, EvidenceSource::ModuleList);
             evidence.claim(image_claim(range, at, Use::Plain, known, Detail::None));
@@ -75,12 +77,15 @@ impl Extent {
     /// The list gives base and size; the allocation of an image at that base
     /// knows the size better. Each allocation has one base, so that no two
     /// modules walk the same one.
-    fn of(module: &Module<'_>, map: &RegionMap<'_>, issues: &mut Issues) -> Extent {
-        let region = map.indexed(module.base);
-        let mapped = region.is_some_and(|(_, region)| region.state != State::Free);
-        let run = region
-            .filter(|(_, region)| owns_image(region, module.base))
-            .and_then(|(index, _)| map.run_from(index));
+    fn of(
+        module: &Module<'_>,
+        map: &RegionMap<'_>,
+        found: &Candidates,
+        issues: &mut Issues,
+    ) -> Extent {
+        let run = found.image_at(module.base);
+        let mapped = run.is_some()
+            || map.indexed(module.base).is_some_and(|(_, region)| region.state != State::Free);
         let allocation = run.map(|run| run.range());
         let listed = module.range.map(|range| page_up(range.size()));
         let (Some(allocation), Some(listed)) = (allocation, listed) else {
@@ -102,13 +107,6 @@ impl Extent {
         }
         Extent { range: Some(allocation), extension, run, mapped }
     }
-}
-
-fn owns_image(region: &Region, base: u64) -> bool {
-    region.memory_type == Some(MemoryType::Image)
-        && region.range.start() == base
-        && region.allocation_base == Some(base)
-        && matches!(region.origin, Origin::Record(_))
 }
 
 /// What is known of the inside of an image.

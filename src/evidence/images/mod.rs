@@ -26,12 +26,10 @@ pub use data::{DataImage, DataLayout};
 pub(super) use maps::is_line_of_image;
 pub use places::Places;
 
-use std::sync::Arc;
-
 use super::survey::Survey;
 use super::{Claim, Confidence, Detail, Evidence, EvidenceSource, RegionKind, Subject, Use};
 use crate::addr::AddressRange;
-use crate::dump::Dump;
+use crate::dump::{Dump, FilePath};
 use crate::map::{MapSource, Protection, RegionMap};
 use header::HeaderReader;
 
@@ -53,7 +51,7 @@ pub struct Image {
     /// Path, from the module list, the loader's list, the maps text, the
     /// export directory or the debug directory, in that order; empty when
     /// nothing names it.
-    pub path: Arc<str>,
+    pub path: FilePath,
     /// Who gave the path. A name from [`EvidenceSource::PeHeader`] is what
     /// the file calls itself: the export directory's name, or a PDB's path.
     pub named_by: Option<EvidenceSource>,
@@ -71,7 +69,7 @@ pub struct Image {
 impl Image {
     /// The part of the path after the last `\` or `/`.
     pub fn name(&self) -> &str {
-        crate::dump::file_name(&self.path)
+        self.path.name()
     }
 }
 
@@ -123,9 +121,9 @@ pub(super) fn gather(
             maps::gather(dump, map, lines, &mut headers, &mut sections_left, evidence);
         }
         (source, _) => {
-            listed::gather(dump, map, &mut headers, &mut sections_left, evidence);
+            let found = &survey.images;
+            listed::gather(dump, map, found, &mut headers, &mut sections_left, evidence);
             if source == MapSource::MemoryInfo {
-                let found = &survey.images;
                 unlisted::gather(dump, map, found, &mut headers, &mut sections_left, evidence);
             } else {
                 loaded::gather(dump, &mut headers, &mut sections_left, evidence);

@@ -84,6 +84,8 @@ pub(in crate::evidence) struct Candidates {
     /// The bases of the module list, sorted.
     listed: Vec<u64>,
     images: Vec<AddressRange>,
+    /// Images that begin where a module of the list does, in address order.
+    at_bases: Vec<AllocationRun>,
     /// Images beyond the bound.
     more: u64,
     /// Allocations that may begin with a PE header.
@@ -95,6 +97,12 @@ impl Candidates {
         let mut listed: Vec<u64> = modules.iter().map(|module| module.base).collect();
         listed.sort_unstable();
         Candidates { listed, ..Candidates::default() }
+    }
+
+    /// The image that begins at the base of a module.
+    pub(super) fn image_at(&self, base: u64) -> Option<AllocationRun> {
+        let at = self.at_bases.binary_search_by_key(&base, |run| run.base).ok()?;
+        self.at_bases.get(at).copied()
     }
 
     #[inline]
@@ -113,7 +121,10 @@ impl Candidates {
         // Part of an image whose base is elsewhere, or with a module inside.
         let range = run.range();
         let first = self.listed.partition_point(|base| *base < range.start().min(run.base));
-        if self.listed.get(first).is_some_and(|base| *base <= range.last()) {
+        if let Some(base) = self.listed.get(first).filter(|base| **base <= range.last()) {
+            if *base == range.start() && run.is_whole() {
+                self.at_bases.push(*run);
+            }
             return;
         }
         if self.images.len() < MAX_UNLISTED {

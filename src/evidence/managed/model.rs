@@ -1,10 +1,9 @@
 //! The table of managed heaps: what is known of the runtimes, their collectors
 //! and their memory.
 
-use std::sync::Arc;
-
 use super::{CodeRange, Family, ThreadRole, Version};
 use crate::addr::AddressRange;
+use crate::dump::FilePath;
 use crate::evidence::Confidence;
 
 /// What is known of the .NET runtimes in the process.
@@ -26,7 +25,7 @@ pub struct Runtime {
     /// The module that holds it.
     pub module: AddressRange,
     /// Path of the module.
-    pub path: Arc<str>,
+    pub path: FilePath,
     /// Version of the module's file.
     pub version: Option<Version>,
     /// The garbage collector; `None` when it could not be read.

@@ -1,10 +1,8 @@
 //! Which .NET runtimes a process has: by the names of its modules, and for
 //! programs with the runtime linked in, by the name of the PDB or of a thread.
 
-use std::sync::Arc;
-
 use crate::addr::AddressRange;
-use crate::dump::{Dump, Module, PointerWidth};
+use crate::dump::{Dump, FilePath, Module, PointerWidth};
 use crate::evidence::images::Image;
 
 /// A file's version: four numbers.
@@ -69,7 +67,7 @@ const FINALIZER: &str = ".NET Finalizer";
 pub(super) struct RuntimeModule {
     pub(super) family: Family,
     pub(super) range: AddressRange,
-    pub(super) path: Arc<str>,
+    pub(super) path: FilePath,
     pub(super) version: Option<Version>,
     /// Of the module's code; `None` when nothing says.
     pub(super) width: Option<PointerWidth>,
