@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use clap::Args;
 use dumpmap::Analysis;
@@ -17,6 +16,7 @@ use dumpmap::render::html::{self, Linked};
 use dumpmap::report::scan::ScanRow;
 use dumpmap::report::{Input, Names, PageReport, Privacy, redact};
 
+use super::inputs::processors;
 use super::{Done, Failure, Format, Options, at_path, diff, input, output, supported};
 
 #[derive(Debug, Args)]
@@ -81,7 +81,7 @@ fn many(paths: &[PathBuf], pages: bool, options: &Options) -> Done {
     let folder = if pages { Some(Arc::new(pages_beside(options)?)) } else { None };
     let privacy = input::privacy(options);
     let batch = batch::Options {
-        workers: thread::available_parallelism().map_or(1, Into::into),
+        workers: processors(),
         limits: input::limits(options),
         ..batch::Options::default()
     };
