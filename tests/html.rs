@@ -294,10 +294,13 @@ fn many_dumps_have_one_page() {
     assert_eq!(again.status, Some(0));
     assert!(fs::read_to_string(path("all.html")).unwrap() == text, "the same bytes");
 
-    // One pattern is as many dumps as it matches.
-    let matched = run(["report", &path("in/full.*"), "-o", &path("one.html")]);
-    assert_eq!((matched.status, matched.stderr.as_str()), (Some(0), ""));
-    assert!(fs::read_to_string(path("one.html")).unwrap().contains("full.dmp"));
+    // One pattern is as many dumps as it matches, each once.
+    let rows = |pattern: &str| {
+        let matched = run(["report", &path(pattern), "-o", &path("some.html")]);
+        assert_eq!((matched.status, matched.stderr.as_str()), (Some(0), ""), "{pattern}");
+        fs::read_to_string(path("some.html")).unwrap().matches("<th scope=\"row\">").count()
+    };
+    assert_eq!((rows("in/full.*"), rows("in/*.d*"), rows("in/**/*.dmp")), (1, 1, 2));
 
     fs::write(path("in/bad.dmp"), "bad").unwrap();
     let partly = run(["report", &path("in"), "-o", &path("all.html")]);

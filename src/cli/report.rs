@@ -48,11 +48,22 @@ pub(super) fn run(args: &Report, options: &Options) -> Done {
         let message = "report: a page is not for a terminal; give it a file: -o crash.html";
         return Err(Failure::Message(message.into()));
     }
-    match &args.paths[..] {
-        _ if args.diff => growth(&args.paths, options),
-        [path] if !path.is_dir() && !inputs::is_pattern(path) && !args.pages => one(path, options),
-        paths => many(paths, args.pages, options),
+    if args.diff {
+        return growth(&args.paths, options);
     }
+    let given = args.paths.clone();
+    let mut found = inputs::find(given.into_iter().map(Ok), Links::PassOver, None).peekable();
+    match &args.paths[..] {
+        [path] if !args.pages && found.peek().is_some_and(|input| is_one(path, input)) => {
+            one(path, options)
+        }
+        paths => many(paths, found, args.pages, options),
+    }
+}
+
+/// Whether a path stands for itself: it is no folder and no pattern.
+fn is_one(path: &Path, first: &inputs::Input) -> bool {
+    first.name() == path.as_os_str() && !path.is_dir()
 }
 
 fn one(path: &Path, options: &Options) -> Done {
@@ -77,7 +88,12 @@ fn growth(paths: &[PathBuf], options: &Options) -> Done {
     output::write(options, &paths, |out, _| html::diff(&report, out))
 }
 
-fn many(paths: &[PathBuf], pages: bool, options: &Options) -> Done {
+fn many(
+    paths: &[PathBuf],
+    found: impl Iterator<Item = inputs::Input> + Send + 'static,
+    pages: bool,
+    options: &Options,
+) -> Done {
     let folder = if pages { Some(Arc::new(pages_beside(options)?)) } else { None };
     let privacy = input::privacy(options);
     let batch = batch::Options {
@@ -85,8 +101,6 @@ fn many(paths: &[PathBuf], pages: bool, options: &Options) -> Done {
         limits: input::limits(options),
         ..batch::Options::default()
     };
-    let given = paths.to_vec();
-    let found = inputs::find(given.into_iter().map(Ok), Links::PassOver, None);
     let rows = batch::rows(found, &batch, move |path, analysis| match analysis {
         Ok(analysis) => {
             let row = ScanRow::of(&Input { analysis, path, privacy }, &[]);
