@@ -113,7 +113,7 @@ fn many(
     let mut linked = Vec::new();
     for outcome in rows {
         let Outcome::Row((row, page)) = outcome else { continue };
-        let page = page.transpose().map_err(Failure::Message)?;
+        let page = page.transpose()?;
         linked.push(Linked { row, page });
     }
     if linked.is_empty() {
@@ -156,17 +156,12 @@ fn page(
     path: &OsStr,
     analysis: &Analysis<'_>,
     privacy: Privacy,
-) -> Result<String, String> {
+) -> Result<String, Failure> {
     let name = page_name(path);
-    let target = folder.join(&name);
-    let failed = |error: io::Error| format!("{}: cannot write the file: {error}", target.display());
     let input = Input { analysis, path, privacy };
     let names = Names::of(&input);
-    let report = PageReport::of(&names)?;
-    let file = fs::File::create(&target).map_err(failed)?;
-    let mut out = io::BufWriter::new(file);
-    html::page(&report, &names, &mut out).map_err(failed)?;
-    io::Write::flush(&mut out).map_err(failed)?;
+    let report = PageReport::of(&names).map_err(Failure::Message)?;
+    output::replace(&folder.join(&name), |out| html::page(&report, &names, out))?;
     let beside = folder.file_name().unwrap_or_default().to_string_lossy();
     Ok(format!("{}/{name}", link(&beside)))
 }
