@@ -65,12 +65,16 @@ fn archives(dump: &[u8], other: &[u8]) -> Vec<(&'static str, Vec<u8>, Vec<&'stat
     let outer: pack::Members<'_> = &[
         ("in.zip", &pack::zip(members)),
         ("two.dmp.gz", &pack::gz(other)),
+        ("one.dmp.gz", &pack::gz(dump)),
+        ("parts.dmp.gz", &[pack::gz(&dump[..5000]), pack::gz(&dump[5000..])].concat()),
         ("t.tar.gz", &pack::gz(&pack::tar(members))),
     ];
     let nested = vec![
         "in.zip!/a/one.dmp",
         "in.zip!/two.dmp",
         "two.dmp.gz",
+        "one.dmp.gz",
+        "parts.dmp.gz",
         "t.tar.gz!/a/one.dmp",
         "t.tar.gz!/two.dmp",
     ];
@@ -100,6 +104,7 @@ fn archives(dump: &[u8], other: &[u8]) -> Vec<(&'static str, Vec<u8>, Vec<&'stat
         ("zip of archives", pack::zip(outer), nested.clone()),
         ("7z of archives", pack::seven_zip(outer), nested.clone()),
         ("cab of archives", pack::cab(outer, CompressionType::MsZip), nested.clone()),
+        ("tar of archives", pack::tar(outer), nested.clone()),
         ("tar.zst of archives", pack::zst(&pack::tar(outer)), nested),
     ]
 }
@@ -138,6 +143,43 @@ fn the_streams_of_an_archive_say_what_the_dump_says() {
             assert_eq!(&summary(source, Depth::Streams), expected, "{format}: {name}");
         }
     }
+}
+
+/// A dump that may not unpack to its end, and need not.
+#[test]
+fn a_packed_dump_is_unpacked_as_far_as_its_streams() {
+    let (dump, limits) = (full(), Limits { unpacked: 4 << 20, ..at(Depth::Streams) });
+    let gz = pack::gz(&dump);
+    let members: pack::Members<'_> = &[("a.txt", b"x"), ("a.dmp.gz", &gz), ("b.dmp.gz", &gz)];
+    let by = |method| {
+        let members: Vec<_> =
+            members.iter().map(|(name, bytes)| Member::new(name, bytes, method)).collect();
+        pack::zip_of(&members)
+    };
+    let archives = [
+        ("gz", gz.clone()),
+        ("zip, stored", by(STORED)),
+        ("zip, Deflate", by(DEFLATE)),
+        ("tar", pack::tar(members)),
+        ("cab, stored", pack::cab(members, CompressionType::None)),
+        ("cab, MSZIP", pack::cab(members, CompressionType::MsZip)),
+        ("cab, LZX", pack::cab_lzx(members)),
+    ];
+    for (format, archive) in archives {
+        let (seen, found) = all(&archive, &limits);
+        let dumps = if format == "gz" { 1 } else { 2 };
+        assert_eq!(found.map(|found| (found.dumps, found.failed)), Ok((dumps, 0)), "{format}");
+        for (name, source) in &seen {
+            let source = source.as_ref().unwrap_or_else(|error| panic!("{format}: {error}"));
+            assert_eq!(source.len(), dump.len() as u64, "{format}: {name}");
+            assert!(source.unpacked() < 1 << 20, "{format}: {name}: {}", source.unpacked());
+        }
+    }
+    // One that is shorter than it says has to be, to be sure.
+    let short = pack::zip(&[("a.dmp.gz", &pack::gz(&dump[..dump.len() - 9]))]);
+    assert!(all(&short, &limits).0[0].1.is_err());
+    let (seen, _) = all(&short, &at(Depth::Streams));
+    assert_eq!(seen[0].1.as_ref().unwrap().len(), dump.len() as u64 - 9);
 }
 
 /// What lies behind the streams is there and was not read: three facts, three answers.
