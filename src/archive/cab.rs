@@ -11,14 +11,14 @@
 use std::cell::RefCell;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flate2::{Decompress, FlushDecompress};
-use lzxd::{Lzxd, WindowSize};
+use lzxd::WindowSize;
 
 use super::Reader;
 use super::compressed::BUFFER;
 use super::dump::Size;
+use super::lzx::Lzx;
 use super::walk::{Entry, Place, Walk, damaged};
 use crate::dump::bytes::{u16_at, u32_at};
 use crate::error::{Error, Result};
@@ -153,7 +153,7 @@ impl Read for Short<'_, '_> {
 enum Method {
     Stored,
     Mszip(Decompress),
-    Lzx(Box<Lzxd>),
+    Lzx(Lzx),
 }
 
 impl Method {
@@ -172,7 +172,7 @@ impl Method {
             (3, 21) => WindowSize::MB2,
             _ => return None,
         };
-        Some(Method::Lzx(Box::new(Lzxd::new(window))))
+        Some(Method::Lzx(Lzx::new(window)))
     }
 }
 
@@ -279,7 +279,7 @@ impl<'s> Content<'s> {
             Method::Mszip(decoder) => {
                 inflate(decoder, &self.packed, &self.before, unpacked, &mut self.block)?;
             }
-            Method::Lzx(decoder) => lzx(decoder, &self.packed, unpacked, &mut self.block)?,
+            Method::Lzx(decoder) => decoder.decode(&mut self.packed, unpacked, &mut self.block)?,
         }
         if self.block.len() == unpacked {
             Ok(())
@@ -306,19 +306,6 @@ fn inflate(
     block.reserve(unpacked);
     decoder.decompress_vec(packed, block, FlushDecompress::Finish).map_err(io::Error::from)?;
     Ok(())
-}
-
-fn lzx(decoder: &mut Lzxd, packed: &[u8], unpacked: usize, block: &mut Vec<u8>) -> io::Result<()> {
-    // The decoder is not ours, and asserts some of what a cabinet claims.
-    let decode = || match decoder.decompress_next(packed, unpacked) {
-        Ok(bytes) => {
-            block.extend_from_slice(bytes);
-            Ok(())
-        }
-        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("LZX: {error}"))),
-    };
-    catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(invalid("a block is not LZX, or damaged")))
 }
 
 impl Read for Content<'_> {

@@ -43,6 +43,7 @@ mod bounded;
 mod cab;
 mod compressed;
 mod dump;
+mod lzx;
 mod meter;
 mod seven_zip;
 mod store;

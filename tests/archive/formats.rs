@@ -196,6 +196,31 @@ fn contents_behind_a_prefix_are_not_read() {
     assert_eq!(analysis.dump.issues.clone().into_vec(), []);
 }
 
+/// Calls of programs are packed with the addresses of their targets, and get
+/// their distances back.
+#[test]
+fn calls_in_lzx_keep_their_targets() {
+    let mut dump = small();
+    let size = dump.len() as i32;
+    let start = dump.len() / 2;
+    for at in (start..dump.len() - 20).step_by(20) {
+        let here = at as i32;
+        // To the first byte, to itself, near both ends of what is translated, and far away.
+        let distances =
+            [-here, 0, 1 - here, -here - 1, size - here - 1, size - here, size - 1, size, i32::MIN];
+        let distance = distances[at / 20 % distances.len()];
+        dump[at] = 0xe8;
+        dump[at + 1..at + 5].copy_from_slice(&distance.to_le_bytes());
+    }
+    for size in [size, 12_000_000, 1, 0] {
+        let packed = pack::cab_lzx_calls(&[("a.dmp", &dump)], size);
+        let (seen, _) = all(&packed, &at(Depth::Headers));
+        let source = seen[0].1.as_ref().unwrap();
+        assert!(source.is_whole());
+        assert!(source.slice(0, source.len()) == Some(&dump[..]), "size {size}");
+    }
+}
+
 #[test]
 fn a_break_ends_it() {
     let archive = pack::zip(&[("a.dmp", &small()), ("b.dmp", &small())]);
