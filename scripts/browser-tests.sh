@@ -10,11 +10,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-skip() {
-    echo "skipped: browser tests: $*" >&2
-    [ "${CI:-}" = true ] && exit 1
-    exit 0
-}
+tests="browser tests"
+. scripts/skip.sh
 found() { command -v "$@" 2>/dev/null | head -n 1; }
 
 command -v node >/dev/null || skip "there is no node (20 or later)"

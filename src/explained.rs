@@ -42,9 +42,15 @@ impl Explained {
 /// memory.
 #[inline]
 pub fn is_committed_private(piece: &Piece, source: MapSource, claims: &[Claim]) -> bool {
-    piece.region.state == State::Commit
-        && piece.region.memory_type == Some(MemoryType::Private)
+    is_private_commit(&piece.region)
         && !is_without_memory(&piece.region, piece.winner, source, claims)
+}
+
+/// Whether a region says MEM_COMMIT and MEM_PRIVATE, with or
+/// [without memory](is_without_memory).
+#[inline]
+pub fn is_private_commit(region: &Region) -> bool {
+    region.state == State::Commit && region.memory_type == Some(MemoryType::Private)
 }
 
 /// Whether a private mapping of Linux has no memory that counts: without

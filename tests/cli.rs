@@ -274,6 +274,27 @@ fn refusals() {
     }
 }
 
+/// The value of an option is never taken for a command of that name.
+#[test]
+fn options_stand_before_or_behind_a_command() {
+    let scratch = Scratch::new();
+    scratch.write("app.dmp", &small());
+    let same = |before: &str, behind: &str| {
+        let [before, behind] = [before, behind].map(|args| scratch.run(args.split(' ')));
+        assert_eq!((behind.status, behind.stderr.as_str()), (Some(0), ""));
+        assert_eq!(before, behind);
+        before.stdout
+    };
+    let summary = same("--depth streams app.dmp", "app.dmp --depth streams");
+    assert_eq!(same("--depth streams summary app.dmp", "app.dmp --depth streams"), summary);
+    assert_ne!(same("--depth headers app.dmp", "app.dmp"), summary);
+    same("--depth streams streams app.dmp", "streams app.dmp --depth streams");
+    same("-f json --depth streams heaps app.dmp", "heaps app.dmp -f json --depth=streams");
+    same("-o stacks app.dmp", "app.dmp -o stacks");
+    assert!(scratch.path("stacks").is_file());
+    refused(&scratch.run("app.dmp stacks app.dmp".split(' ')), "a command comes before its dump");
+}
+
 #[test]
 fn output_appears_whole_and_never_over_an_input() {
     let scratch = Scratch::new();

@@ -290,14 +290,26 @@ fn many_dumps_have_one_page() {
         let dump = if link.contains("full") { "in/full.dmp" } else { "in/a & 'b'/hostile.dmp" };
         assert!(there == page(&path(dump)), "{link}");
     }
+    // A page takes the place of an older one, as a whole: who has the older one
+    // open keeps it.
+    let made = || fs::read_dir(path("all-pages")).unwrap().map(|entry| entry.unwrap().path());
+    let older = made().next().unwrap();
+    fs::write(&older, "older").unwrap();
+    fs::hard_link(&older, path("older.html")).unwrap();
     let again = run(["report", &path("in"), "--pages", "-o", &path("all.html")]);
     assert_eq!(again.status, Some(0));
     assert!(fs::read_to_string(path("all.html")).unwrap() == text, "the same bytes");
+    assert_eq!(fs::read_to_string(path("older.html")).unwrap(), "older");
+    assert!(fs::read_to_string(&older).unwrap().starts_with("<!"));
+    assert_eq!(made().count(), 2, "{:?}", made().collect::<Vec<_>>());
 
-    // One pattern is as many dumps as it matches.
-    let matched = run(["report", &path("in/full.*"), "-o", &path("one.html")]);
-    assert_eq!((matched.status, matched.stderr.as_str()), (Some(0), ""));
-    assert!(fs::read_to_string(path("one.html")).unwrap().contains("full.dmp"));
+    // One pattern is as many dumps as it matches, each once.
+    let rows = |pattern: &str| {
+        let matched = run(["report", &path(pattern), "-o", &path("some.html")]);
+        assert_eq!((matched.status, matched.stderr.as_str()), (Some(0), ""), "{pattern}");
+        fs::read_to_string(path("some.html")).unwrap().matches("<th scope=\"row\">").count()
+    };
+    assert_eq!((rows("in/full.*"), rows("in/*.d*"), rows("in/**/*.dmp")), (1, 1, 2));
 
     fs::write(path("in/bad.dmp"), "bad").unwrap();
     let partly = run(["report", &path("in"), "-o", &path("all.html")]);

@@ -254,6 +254,31 @@ fn sorted_and_first() {
     assert!(wrong.stderr.contains("there is no such column"), "{}", wrong.stderr);
 }
 
+/// More rows than are sorted at once, and more bytes than are kept in memory.
+#[test]
+fn many_rows_are_sorted() {
+    let scratch = Scratch::new();
+    let path = |number: u32| format!("no/{:05}", number * 7_919 % 6_007);
+    let list: Vec<String> = (0..6_007).map(path).collect();
+    scratch.write("list", list.join("\n").as_bytes());
+    let mut expected = list;
+    expected.sort_unstable();
+    let sorted =
+        |args: &str| scan(&scratch, &format!("--files-from list --sort path {args}")).stdout;
+    assert_eq!(paths(&sorted("-f jsonl")), expected);
+    assert_eq!(paths(&sorted("-f jsonl --top 7")), expected[..7]);
+    assert_eq!(paths(&sorted("-f jsonl --top 3000 -j 1")), expected[..3000]);
+    let last: Vec<&str> = expected.iter().rev().map(String::as_str).take(1500).collect();
+    let csv = sorted("-f csv --reverse --top 1500");
+    assert_eq!(
+        csv.lines().skip(1).map(|row| row.split(',').next().unwrap()).collect::<Vec<_>>(),
+        last
+    );
+    assert!(sorted("-f jsonl").len() > 4 << 20);
+    assert_eq!(sorted("--top 0").lines().count(), 1);
+    assert_eq!(sorted("--top 0 -f csv"), "");
+}
+
 #[test]
 fn csv_and_schema_have_the_columns() {
     let scratch = scratch();

@@ -8,17 +8,18 @@
 //! Source: \[MS-CAB\]. A folder is one stream of up to 65,535 blocks of 32 KiB;
 //! members are runs of it.
 
-use std::io::{self, BufReader, Read, SeekFrom};
+use std::cell::RefCell;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flate2::{Decompress, FlushDecompress};
-use lzxd::{Lzxd, WindowSize};
+use lzxd::WindowSize;
 
-use super::Archive;
+use super::Reader;
 use super::compressed::BUFFER;
 use super::dump::Size;
-use super::walk::{Place, Walk, damaged};
+use super::lzx::Lzx;
+use super::walk::{Entry, Place, Walk, damaged};
 use crate::dump::bytes::{u16_at, u32_at};
 use crate::error::{Error, Result};
 
@@ -46,14 +47,11 @@ struct FileEntry {
 }
 
 pub(super) fn members(
-    input: &mut dyn Archive,
+    input: Reader<'_>,
     place: Place<'_>,
     walk: &mut Walk<'_>,
 ) -> Result<ControlFlow<()>> {
-    let end = input.seek(SeekFrom::End(0)).map_err(super::cannot_read)?;
-    input.seek(SeekFrom::Start(0)).map_err(super::cannot_read)?;
-    let mut input = BufReader::with_capacity(BUFFER, input);
-    let directory = directory(&mut input).map_err(|error| {
+    let directory = directory(&mut BufReader::with_capacity(BUFFER, input)).map_err(|error| {
         Error::archive(
             format!("the directory of the cabinet cannot be read: {error}"),
             "is the file whole? get it again",
@@ -68,10 +66,10 @@ pub(super) fn members(
             return Ok(ControlFlow::Break(()));
         }
     }
-    let whole = u64::from(directory.size) <= end;
+    let whole = u64::from(directory.size) <= input.file.len();
     for folder in &directory.folders {
         let reserve = directory.block_reserve;
-        if members_of(folder, &mut input, reserve, whole, place, walk).is_break() {
+        if members_of(folder, input, reserve, whole, place, walk).is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
@@ -80,13 +78,13 @@ pub(super) fn members(
 
 fn members_of(
     folder: &Folder,
-    input: &mut (impl Read + io::Seek),
+    input: Reader<'_>,
     reserve: u8,
     whole: bool,
     place: Place<'_>,
     walk: &mut Walk<'_>,
 ) -> ControlFlow<()> {
-    let Some(method) = Method::of(folder.method) else {
+    let Some(mut content) = Content::of(folder, input, reserve) else {
         for file in &folder.files {
             if walk.wants(place, &file.name) {
                 walk.fail(place, &file.name, unknown(folder.method))?;
@@ -94,45 +92,48 @@ fn members_of(
         }
         return ControlFlow::Continue(());
     };
-    if let Err(error) = input.seek(SeekFrom::Start(folder.offset.into())) {
-        return walk.fail(place, "", damaged(error));
-    }
-    let mut content = Content::new(input, method, folder.blocks, reserve);
-    let mut at = 0_u64;
+    // Reads ahead, for the ends of members: each byte of a folder is unpacked
+    // twice at the most.
+    let ahead = RefCell::new(None);
+    let last = |file: &FileEntry| {
+        let mut ahead = ahead.borrow_mut();
+        if ahead.is_none() {
+            *ahead = Content::of(folder, input, reserve);
+        }
+        ahead.as_mut()?.last_of(file, place)
+    };
     for file in &folder.files {
         if !walk.wants(place, &file.name) {
             continue;
         }
-        if file.start < at {
+        if file.start < content.passed {
             let error = damaged("it overlaps the member before it");
             walk.fail(place, &file.name, error)?;
             continue;
         }
         // The bytes before it have to be unpacked all the same.
-        at = match content.pass(file.start.saturating_sub(at), place) {
-            Ok(passed) => at.saturating_add(passed),
-            Err(error) => return walk.fail(place, &file.name, error),
-        };
-        if at < file.start {
+        if let Err(error) = content.pass_to(file.start, place) {
+            return walk.fail(place, &file.name, error);
+        }
+        if content.passed < file.start {
             walk.fail(place, &file.name, damaged("its folder ends before it"))?;
             continue;
         }
         let size = if whole { Size::Stated(file.size) } else { Size::Unknown };
+        let entry = Entry { name: &file.name, size, last: &|| last(file) };
         let mut bytes = Short { left: file.size, inner: &mut content };
-        let flow = walk.member(place, &file.name, size, &mut bytes);
-        at = at.saturating_add(file.size.saturating_sub(bytes.left));
-        flow?;
+        walk.member(place, entry, &mut bytes)?;
     }
     ControlFlow::Continue(())
 }
 
 /// The bytes of one member, with an error where they end too early.
-struct Short<'c, R> {
+struct Short<'c, 's> {
     left: u64,
-    inner: &'c mut Content<R>,
+    inner: &'c mut Content<'s>,
 }
 
-impl<R: Read> Read for Short<'_, R> {
+impl Read for Short<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let buffer = buffer.get_mut(..most).unwrap_or(&mut []);
@@ -152,7 +153,7 @@ impl<R: Read> Read for Short<'_, R> {
 enum Method {
     Stored,
     Mszip(Decompress),
-    Lzx(Box<Lzxd>),
+    Lzx(Lzx),
 }
 
 impl Method {
@@ -171,13 +172,13 @@ impl Method {
             (3, 21) => WindowSize::MB2,
             _ => return None,
         };
-        Some(Method::Lzx(Box::new(Lzxd::new(window))))
+        Some(Method::Lzx(Lzx::new(window)))
     }
 }
 
 /// The unpacked bytes of a folder, block by block.
-struct Content<R> {
-    input: R,
+struct Content<'s> {
+    input: BufReader<Reader<'s>>,
     method: Method,
     blocks: u16,
     reserve: u8,
@@ -186,38 +187,54 @@ struct Content<R> {
     before: Vec<u8>,
     block: Vec<u8>,
     at: usize,
+    /// Bytes of the folder that were read or passed.
+    passed: u64,
 }
 
-impl<R: Read> Content<R> {
-    fn new(input: R, method: Method, blocks: u16, reserve: u8) -> Content<R> {
-        Content {
-            input,
-            method,
-            blocks,
+impl<'s> Content<'s> {
+    /// From its start on; `None` when it is packed in a way that is not read.
+    fn of(folder: &Folder, input: Reader<'s>, reserve: u8) -> Option<Content<'s>> {
+        let input = Reader { at: folder.offset.into(), ..input };
+        Some(Content {
+            input: BufReader::with_capacity(BUFFER, input),
+            method: Method::of(folder.method)?,
+            blocks: folder.blocks,
             reserve,
             packed: Vec::new(),
             before: Vec::new(),
             block: Vec::new(),
             at: 0,
-        }
+            passed: 0,
+        })
     }
 
-    /// Unpacks bytes that nobody wants; says how many there were.
-    fn pass(&mut self, size: u64, place: Place<'_>) -> Result<u64> {
-        let mut passed = 0_u64;
-        while passed < size {
+    /// Unpacks the bytes before `start`, which nobody wants.
+    fn pass_to(&mut self, start: u64, place: Place<'_>) -> Result<()> {
+        while self.passed < start {
             if self.at >= self.block.len() && !self.next().map_err(damaged)? {
                 break;
             }
             let there = self.block.len().saturating_sub(self.at);
-            let left = usize::try_from(size.saturating_sub(passed)).unwrap_or(usize::MAX);
+            let left = usize::try_from(start.saturating_sub(self.passed)).unwrap_or(usize::MAX);
             let step = there.min(left);
             self.at = self.at.saturating_add(step);
             let step = u64::try_from(step).unwrap_or(u64::MAX);
             place.spend(step)?;
-            passed = passed.saturating_add(step);
+            self.passed = self.passed.saturating_add(step);
         }
-        Ok(passed)
+        Ok(())
+    }
+
+    /// The last four bytes of a member, when they were not passed yet.
+    fn last_of(&mut self, file: &FileEntry, place: Place<'_>) -> Option<[u8; 4]> {
+        let start = file.start.checked_add(file.size.checked_sub(4)?)?;
+        self.pass_to(start, place).ok()?;
+        if self.passed != start {
+            return None;
+        }
+        let mut last = [0; 4];
+        self.read_exact(&mut last).ok()?;
+        Some(last)
     }
 
     /// Unpacks the next block that has bytes; false when there is none.
@@ -262,7 +279,7 @@ impl<R: Read> Content<R> {
             Method::Mszip(decoder) => {
                 inflate(decoder, &self.packed, &self.before, unpacked, &mut self.block)?;
             }
-            Method::Lzx(decoder) => lzx(decoder, &self.packed, unpacked, &mut self.block)?,
+            Method::Lzx(decoder) => decoder.decode(&mut self.packed, unpacked, &mut self.block)?,
         }
         if self.block.len() == unpacked {
             Ok(())
@@ -291,20 +308,7 @@ fn inflate(
     Ok(())
 }
 
-fn lzx(decoder: &mut Lzxd, packed: &[u8], unpacked: usize, block: &mut Vec<u8>) -> io::Result<()> {
-    // The decoder is not ours, and asserts some of what a cabinet claims.
-    let decode = || match decoder.decompress_next(packed, unpacked) {
-        Ok(bytes) => {
-            block.extend_from_slice(bytes);
-            Ok(())
-        }
-        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("LZX: {error}"))),
-    };
-    catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(invalid("a block is not LZX, or damaged")))
-}
-
-impl<R: Read> Read for Content<R> {
+impl Read for Content<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() || !self.next()? {
             return Ok(0);
@@ -315,6 +319,7 @@ impl<R: Read> Read for Content<R> {
             to.copy_from_slice(from);
         }
         self.at = self.at.saturating_add(size);
+        self.passed = self.passed.saturating_add(u64::try_from(size).unwrap_or(u64::MAX));
         Ok(size)
     }
 }
@@ -340,7 +345,7 @@ struct Directory {
     continued: Vec<String>,
 }
 
-fn directory(input: &mut (impl Read + io::Seek)) -> io::Result<Directory> {
+fn directory(input: &mut (impl Read + Seek)) -> io::Result<Directory> {
     let mut header = [0; 36];
     input.read_exact(&mut header)?;
     let half = |at| u16_at(&header, at).unwrap_or(0);

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use super::walk::Place;
 use crate::dump::bytes::{u8_at, u16_at, u32_at, u64_at};
 use flate2::Crc;
 use flate2::bufread::MultiGzDecoder;
@@ -19,6 +20,26 @@ pub(super) fn gzip<'r>(input: impl Read + 'r) -> Box<dyn Read + 'r> {
 /// The content of a zstd file, of all its frames.
 pub(super) fn zstd<'r>(input: impl Read + 'r) -> Box<dyn Read + 'r> {
     Box::new(Zstd::new(BufReader::with_capacity(BUFFER, input)))
+}
+
+/// The last four bytes of what a reader gives. All of it counts as unpacked.
+pub(super) fn last_of(content: &mut dyn Read, place: Place<'_>) -> Option<[u8; 4]> {
+    // The last four so far, and what is read behind them.
+    let mut bytes = vec![0; BUFFER];
+    let mut size = 0_usize;
+    loop {
+        match content.read(bytes.get_mut(4..)?) {
+            Ok(0) => break,
+            Ok(got) => {
+                place.spend(u64::try_from(got).unwrap_or(u64::MAX)).ok()?;
+                bytes.copy_within(got..got.checked_add(4)?, 0);
+                size = size.saturating_add(got);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    bytes.first_chunk().copied().filter(|_| size >= 4)
 }
 
 /// The size that the first frame of a zstd file states: of all of the file

@@ -43,6 +43,7 @@ mod bounded;
 mod cab;
 mod compressed;
 mod dump;
+mod lzx;
 mod meter;
 mod seven_zip;
 mod store;
@@ -115,7 +116,7 @@ pub fn for_each_dump_of(
     visit: &mut dyn FnMut(&str, Result<Source>) -> ControlFlow<()>,
 ) -> Result<Found> {
     let goal = if limits.depth == Depth::Streams { Goal::Streams } else { Goal::Whole };
-    Walk::new(goal, limits, name, visit).file(&mut Reader::of(archive))
+    Walk::new(goal, limits, name, visit).file(Reader::of(archive))
 }
 
 /// Opens one dump: a file, the only dump of an archive, or `archive!/member`.
@@ -185,7 +186,7 @@ fn only_dump(archive: &Source, name: &OsStr, limits: &Limits) -> Result<Source> 
         }
         ControlFlow::Continue(())
     };
-    let found = Walk::new(Goal::Names, limits, name, &mut list).file(&mut Reader::of(archive))?;
+    let found = Walk::new(Goal::Names, limits, name, &mut list).file(Reader::of(archive))?;
     match names.as_slice() {
         [member] => member_of(archive, name, member, limits),
         [] if failed.is_empty() => Err(Error::not_a_dump(
@@ -236,7 +237,7 @@ fn member_of(archive: &Source, name: &OsStr, member: &str, limits: &Limits) -> R
         ControlFlow::Continue(())
     };
     let goal = Goal::Member(member);
-    Walk::new(goal, limits, name, &mut take).file(&mut Reader::of(archive))?;
+    Walk::new(goal, limits, name, &mut take).file(Reader::of(archive))?;
     match (opened, ended) {
         (Some(dump), _) => dump,
         (None, Some(error)) => Err(error),
@@ -251,11 +252,9 @@ fn cannot_read(error: io::Error) -> Error {
     Error::io("cannot read the file", error)
 }
 
-/// What an archive is read from.
-trait Archive: Read + Seek {}
-impl<R: Read + Seek> Archive for R {}
-
-/// A file as the readers of formats want it.
+/// What an archive is read from: a file, or an archive that was unpacked. A copy
+/// is at a place of its own.
+#[derive(Clone, Copy)]
 struct Reader<'s> {
     file: &'s Source,
     at: u64,
@@ -264,6 +263,14 @@ struct Reader<'s> {
 impl<'s> Reader<'s> {
     fn of(file: &'s Source) -> Reader<'s> {
         Reader { file, at: 0 }
+    }
+
+    /// The last four of the `size` bytes from `start` on.
+    fn last(&self, start: u64, size: u64) -> Option<[u8; 4]> {
+        let at = start.checked_add(size.checked_sub(4)?)?;
+        let mut last = [0; 4];
+        let got = self.file.read_at(at, &mut last).ok()?;
+        (got == last.len()).then_some(last)
     }
 }
 

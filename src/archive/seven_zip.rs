@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 
 use sevenz_rust2::{Archive as Directory, ArchiveEntry, BlockDecoder, Error as SevenZip, Password};
 
-use super::Archive;
+use super::Reader;
 use super::compressed::BUFFER;
 use super::dump::Size;
-use super::walk::{Place, Walk, damaged};
+use super::walk::{Entry, Place, Walk, damaged};
 use crate::error::{Error, Result};
 
 /// What one decoder may keep, in KiB: 7-Zip's best level has a dictionary of
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 const MEMORY: usize = 320 << 10;
 
 pub(super) fn members(
-    mut input: &mut dyn Archive,
+    mut input: Reader<'_>,
     place: Place<'_>,
     walk: &mut Walk<'_>,
 ) -> Result<ControlFlow<()>> {
@@ -41,7 +41,7 @@ pub(super) fn members(
 }
 
 fn members_of(
-    block: BlockDecoder<'_, &mut dyn Archive>,
+    block: BlockDecoder<'_, Reader<'_>>,
     encrypted: bool,
     place: Place<'_>,
     walk: &mut Walk<'_>,
@@ -63,7 +63,9 @@ fn members_of(
         let this = at;
         at = at.saturating_add(1);
         if wanted(walk, entry) {
-            flow = walk.member(place, entry.name(), Size::Stated(entry.size()), content);
+            let size = Size::Stated(entry.size());
+            let member = Entry { name: entry.name(), size, last: &|| None };
+            flow = walk.member(place, member, content);
         } else if !entry.is_directory() && !entry.has_stream() {
             walk.skip();
         }

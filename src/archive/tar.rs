@@ -1,16 +1,16 @@
 //! Members of a tar archive, which has no directory: one header before each.
 
 use std::cell::Cell;
-use std::io::{self, BufReader, Read, SeekFrom};
+use std::io::{self, BufReader, Read};
 use std::ops::ControlFlow;
 
 use ::tar::{Archive as Tar, Entries};
 
-use super::Archive;
+use super::Reader;
 use super::bounded::Bounded;
 use super::compressed::BUFFER;
 use super::dump::Size;
-use super::walk::{Place, Walk, damaged};
+use super::walk::{Entry, Place, Walk, damaged};
 use crate::error::Result;
 
 /// Headers, long names and attributes of one member. The crate keeps names of
@@ -23,19 +23,15 @@ fn bounded<R>(input: R, left: &Cell<u64>) -> Bounded<'_, R> {
 
 /// Of a file: members that are not wanted are passed over.
 pub(super) fn members_seeking(
-    input: &mut dyn Archive,
+    file: Reader<'_>,
     place: Place<'_>,
     walk: &mut Walk<'_>,
 ) -> ControlFlow<()> {
-    let end = input.seek(SeekFrom::End(0)).and_then(|end| {
-        input.seek(SeekFrom::Start(0))?;
-        Ok(end)
-    });
     let left = Cell::new(HEADERS);
-    let mut tar = Tar::new(bounded(BufReader::with_capacity(BUFFER, input), &left));
-    match (tar.entries_with_seek(), end) {
-        (Ok(entries), Ok(end)) => each(entries, &left, Rest::Passed { end }, place, walk),
-        (Err(error), _) | (_, Err(error)) => walk.fail(place, "", damaged(error)),
+    let mut tar = Tar::new(bounded(BufReader::with_capacity(BUFFER, file), &left));
+    match tar.entries_with_seek() {
+        Ok(entries) => each(entries, &left, Rest::Passed { file }, place, walk),
+        Err(error) => walk.fail(place, "", damaged(error)),
     }
 }
 
@@ -60,9 +56,9 @@ pub(super) fn members(
 
 /// What becomes of the bytes of a member that nobody wanted.
 #[derive(Clone, Copy)]
-enum Rest {
-    /// They are passed over, in a file that ends at `end`.
-    Passed { end: u64 },
+enum Rest<'s> {
+    /// They are passed over, in this file.
+    Passed { file: Reader<'s> },
     /// They are read, and count as unpacked.
     Read,
 }
@@ -70,7 +66,7 @@ enum Rest {
 fn each<R: Read>(
     entries: Entries<'_, R>,
     left: &Cell<u64>,
-    rest: Rest,
+    rest: Rest<'_>,
     place: Place<'_>,
     walk: &mut Walk<'_>,
 ) -> ControlFlow<()> {
@@ -83,12 +79,18 @@ fn each<R: Read>(
         let kind = entry.header().entry_type();
         if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            let ends = entry.raw_file_position().saturating_add(entry.size());
+            let (start, size) = (entry.raw_file_position(), entry.size());
             // The stored size of a sparse member is smaller than its own.
-            let cut = matches!(rest, Rest::Passed { end } if ends > end && !kind.is_gnu_sparse());
-            let size = if cut { Size::Unknown } else { Size::Stated(entry.size()) };
+            let file = match rest {
+                Rest::Passed { file } if !kind.is_gnu_sparse() => Some(file),
+                Rest::Passed { .. } | Rest::Read => None,
+            };
+            let cut = file.is_some_and(|file| start.saturating_add(size) > file.file.len());
+            let stated = if cut { Size::Unknown } else { Size::Stated(size) };
+            let last = || file?.last(start, size);
             if walk.wants(place, &name) {
-                walk.member(place, &name, size, &mut entry)?;
+                let member = Entry { name: &name, size: stated, last: &last };
+                walk.member(place, member, &mut entry)?;
             }
         }
         if let Rest::Read = rest

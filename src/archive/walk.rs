@@ -1,13 +1,13 @@
 //! The way through an archive: what a member is, and what is done with it.
 
 use std::ffi::OsStr;
-use std::io::{Cursor, Read, SeekFrom};
+use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::dump::{Size, streams, whole};
 use super::meter::Meter;
 use super::unpacking::Unpacking;
-use super::{Archive, Found, SEPARATOR, cab, cannot_read, compressed, joined, seven_zip, tar, zip};
+use super::{Found, Reader, SEPARATOR, cab, cannot_read, compressed, joined, seven_zip, tar, zip};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::source::{FileFormat, Source};
@@ -42,6 +42,16 @@ pub(super) struct Walk<'a> {
     found: Found,
 }
 
+/// What an archive says of a member.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub(super) name: &'a str,
+    pub(super) size: Size,
+    /// Its last four bytes, from another place than where it is read: `None`
+    /// where they cannot be had for less than unpacking what is packed in it.
+    pub(super) last: &'a dyn Fn() -> Option<[u8; 4]>,
+}
+
 /// Where a member is.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
@@ -69,10 +79,10 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// It cannot be read, or is no archive.
-    pub(super) fn file(mut self, input: &mut dyn Archive) -> Result<Found> {
+    pub(super) fn file(mut self, input: Reader<'_>) -> Result<Found> {
         let mut head = Vec::new();
         input.take(HEAD).read_to_end(&mut head).map_err(cannot_read)?;
-        let packed = input.seek(SeekFrom::End(0)).map_err(cannot_read)?;
+        let packed = input.file.len();
         let meter = Meter::new(packed, self.limits);
         let place = Place { meter: &meter, within: "", depth: 0, compressed: false };
         let found = FileFormat::of(&head);
@@ -81,15 +91,16 @@ impl<'a> Walk<'a> {
                 || Error::not_a_dump("this is a dump, not an archive", "give its path alone");
             return Err(found.refusal().unwrap_or_else(dump));
         };
-        let size = match format {
-            ".gz" => gzip_size(input).map_err(cannot_read)?,
-            ".zst" => zstd_size(&head),
-            _ => Size::Unknown,
-        };
-        input.seek(SeekFrom::Start(0)).map_err(cannot_read)?;
         let _ = match format {
-            ".gz" => self.member(place.content(), "", size, &mut compressed::gzip(input)),
-            ".zst" => self.member(place.content(), "", size, &mut compressed::zstd(input)),
+            ".gz" => {
+                let size = gzip_size(input.last(0, packed));
+                let content = Entry { name: "", size, last: &|| None };
+                self.member(place.content(), content, &mut compressed::gzip(input))
+            }
+            ".zst" => {
+                let content = Entry { name: "", size: zstd_size(&head), last: &|| None };
+                self.member(place.content(), content, &mut compressed::zstd(input))
+            }
             ".tar" => tar::members_seeking(input, place.inside(), &mut self),
             _ => self.container(format, input, place.inside())?,
         };
@@ -100,7 +111,7 @@ impl<'a> Walk<'a> {
     fn container(
         &mut self,
         format: &str,
-        input: &mut dyn Archive,
+        input: Reader<'_>,
         inside: Place<'_>,
     ) -> Result<ControlFlow<()>> {
         match format {
@@ -121,10 +132,10 @@ impl<'a> Walk<'a> {
     pub(super) fn member(
         &mut self,
         place: Place<'_>,
-        name: &str,
-        size: Size,
+        entry: Entry<'_>,
         reader: &mut dyn Read,
     ) -> ControlFlow<()> {
+        let Entry { name, size, .. } = entry;
         if let Err(error) = place.meter.member() {
             self.fail(place, "", error)?;
             return ControlFlow::Break(());
@@ -136,7 +147,7 @@ impl<'a> Walk<'a> {
         let found = FileFormat::of(member.head());
         match found.archive() {
             _ if found == FileFormat::Minidump => self.dump(place, name, size, member),
-            Some(format) => match self.inner(format, place, name, member) {
+            Some(format) => match self.inner(format, place, entry, member) {
                 Ok(flow) => flow,
                 Err(error) => self.fail(place, name, error),
             },
@@ -184,9 +195,10 @@ impl<'a> Walk<'a> {
         &mut self,
         format: &str,
         place: Place<'_>,
-        name: &str,
+        entry: Entry<'_>,
         mut member: Unpacking<'_>,
     ) -> Result<ControlFlow<()>> {
+        let name = entry.name;
         // `.tar.gz` is one format to people, and so it is here.
         let tar_in_stream = format == ".tar" && place.compressed;
         if place.depth >= DEEPEST && !tar_in_stream {
@@ -199,13 +211,17 @@ impl<'a> Walk<'a> {
         let inside = Place { within: &within, ..place.inside() };
         match format {
             ".gz" => {
+                // Who wants all of it need not know.
+                let ask = matches!(self.goal, Goal::Streams);
+                let size = gzip_size(ask.then(entry.last).flatten());
                 let mut reader = compressed::gzip(member.replay().map_err(cannot_read)?);
-                Ok(self.member(place.content(), name, Size::Unknown, &mut reader))
+                let content = Entry { name, size, last: &|| None };
+                Ok(self.member(place.content(), content, &mut reader))
             }
             ".zst" => {
-                let size = zstd_size(member.head());
+                let content = Entry { name, size: zstd_size(member.head()), last: &|| None };
                 let mut reader = compressed::zstd(member.replay().map_err(cannot_read)?);
-                Ok(self.member(place.content(), name, size, &mut reader))
+                Ok(self.member(place.content(), content, &mut reader))
             }
             ".tar" => {
                 let depth = if tar_in_stream { place.depth } else { inside.depth };
@@ -217,11 +233,7 @@ impl<'a> Walk<'a> {
                 if let Some(damage) = unpacked.damage() {
                     return Err(damaged(damage));
                 }
-                self.container(
-                    format,
-                    &mut Cursor::new(unpacked.slice(0, unpacked.len()).unwrap_or(&[])),
-                    inside,
-                )
+                self.container(format, Reader::of(&unpacked), inside)
             }
         }
     }
@@ -270,14 +282,13 @@ impl Place<'_> {
     }
 }
 
-/// The sizes of gzip are the low 32 bits, of the last part alone.
-fn gzip_size(input: &mut dyn Archive) -> std::io::Result<Size> {
-    let mut last = [0; 4];
-    if input.seek(SeekFrom::End(-4)).is_err() {
-        return Ok(Size::Unknown);
-    }
-    input.read_exact(&mut last)?;
-    Ok(Size::Hint { size: u32::from_le_bytes(last).into(), mask: u32::MAX.into() })
+/// The last four bytes of gzip are the low bits of the size, of its last part
+/// alone.
+fn gzip_size(last: Option<[u8; 4]>) -> Size {
+    last.map_or(Size::Unknown, |last| Size::Hint {
+        size: u32::from_le_bytes(last).into(),
+        mask: u32::MAX.into(),
+    })
 }
 
 fn zstd_size(head: &[u8]) -> Size {

@@ -7,12 +7,13 @@ use std::ops::ControlFlow;
 use ::zip::read::ZipFileEntry;
 use ::zip::result::ZipError;
 use ::zip::{CompressionMethod, ZipArchive};
+use flate2::bufread::DeflateDecoder;
 
-use super::Archive;
+use super::Reader;
 use super::bounded::Bounded;
-use super::compressed::{Checked, Zstd};
+use super::compressed::{BUFFER, Checked, Zstd, last_of};
 use super::dump::Size;
-use super::walk::{Place, Walk, damaged};
+use super::walk::{Entry, Place, Walk, damaged};
 use crate::error::{Error, Result};
 
 /// What is read to open an archive: its directory. The crate keeps several
@@ -20,11 +21,10 @@ use crate::error::{Error, Result};
 const DIRECTORY: u64 = 32 << 20;
 
 pub(super) fn members(
-    input: &mut dyn Archive,
+    input: Reader<'_>,
     place: Place<'_>,
     walk: &mut Walk<'_>,
 ) -> Result<ControlFlow<()>> {
-    let end = input.seek(SeekFrom::End(0)).map_err(super::cannot_read)?;
     let left = Cell::new(DIRECTORY);
     let bounded =
         Bounded { input: BufReader::new(input), left: &left, too_much: "it is larger than 32 MiB" };
@@ -39,7 +39,7 @@ pub(super) fn members(
         return Ok(ControlFlow::Break(()));
     }
     for index in 0..zip.len() {
-        if member(&mut zip, index, end, place, walk).is_break() {
+        if member(&mut zip, index, input, place, walk).is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
@@ -49,7 +49,7 @@ pub(super) fn members(
 fn member<R: Read + Seek>(
     zip: &mut ZipArchive<R>,
     index: usize,
-    end: u64,
+    input: Reader<'_>,
     place: Place<'_>,
     walk: &mut Walk<'_>,
 ) -> ControlFlow<()> {
@@ -68,7 +68,7 @@ fn member<R: Read + Seek>(
         let error = Error::archive("encrypted", "unpack it with its password and give the dump");
         return walk.fail(place, &name, error);
     }
-    let size = size(&entry, end);
+    let size = size(&entry, input.file.len());
     let (method, crc) = (entry.compression(), entry.crc32());
     let known = [
         CompressionMethod::Stored,
@@ -83,15 +83,40 @@ fn member<R: Read + Seek>(
         match zip.by_index_raw(index) {
             Ok(packed) => {
                 let content = Zstd::new(BufReader::new(packed));
-                walk.member(place, &name, size, &mut Checked::new(content, crc))
+                let entry = Entry { name: &name, size, last: &|| None };
+                walk.member(place, entry, &mut Checked::new(content, crc))
             }
             Err(error) => walk.fail(place, &name, unreadable(error)),
         }
     } else {
         match zip.by_index(index) {
-            Ok(mut content) => walk.member(place, &name, size, &mut content),
+            Ok(mut content) => {
+                let (start, packed) = (content.data_start(), content.compressed_size());
+                let last = || last(input, method, start?, packed, place);
+                let entry = Entry { name: &name, size, last: &last };
+                walk.member(place, entry, &mut content)
+            }
             Err(error) => walk.fail(place, &name, unreadable(error)),
         }
+    }
+}
+
+/// The last four bytes of a member.
+fn last(
+    mut input: Reader<'_>,
+    method: CompressionMethod,
+    start: u64,
+    packed: u64,
+    place: Place<'_>,
+) -> Option<[u8; 4]> {
+    match method {
+        CompressionMethod::Stored => input.last(start, packed),
+        CompressionMethod::Deflated => {
+            input.seek(SeekFrom::Start(start)).ok()?;
+            let packed = BufReader::with_capacity(BUFFER, input.take(packed));
+            last_of(&mut DeflateDecoder::new(packed), place)
+        }
+        _ => None,
     }
 }
 

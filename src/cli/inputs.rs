@@ -60,8 +60,13 @@ impl Inputs {
     }
 
     pub(super) fn workers(&self) -> usize {
-        self.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, Into::into)
+        self.jobs.map_or_else(processors, Into::into)
     }
+}
+
+/// How many dumps are read at the same time where nobody says so.
+pub(super) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, Into::into)
 }
 
 fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, Failure> {

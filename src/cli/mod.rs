@@ -37,7 +37,6 @@ use deferred::Deferred;
 /// that is known, from its minidump.
 #[derive(Debug, Parser)]
 #[command(name = "dumpmap", version, arg_required_else_help = true, max_term_width = 80)]
-#[command(subcommand_precedence_over_arg = true)]
 #[command(after_help = "`dumpmap DUMP` is `dumpmap summary DUMP`. `-` reads standard input.")]
 struct Cli {
     /// A .dmp file; shows its summary

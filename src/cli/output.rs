@@ -66,21 +66,30 @@ pub(super) fn to_file(
     inputs: &[&Path],
     write: impl FnOnce(&mut dyn Write, Paint) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let failed = |error: io::Error| at_path(path, format!("cannot write the file: {error}"));
     check_target(path, inputs)?;
-    let metadata = fs::metadata(path);
     let paint = if options.color == Color::Always { Paint::Colour } else { Paint::Plain };
+    replace(path, |out| write(out, paint))
+}
+
+/// Writes a file that appears only when it is whole; until then an older one
+/// of that name stays.
+pub(super) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let failed = |error: io::Error| at_path(path, format!("cannot write the file: {error}"));
+    let metadata = fs::metadata(path);
     // A device or a pipe cannot be replaced.
     if metadata.is_ok_and(|metadata| !metadata.is_file()) {
         let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
         let mut out = BufWriter::with_capacity(BUFFER, file);
-        return write(&mut out, paint).and_then(|()| out.flush()).map_err(failed);
+        return write(&mut out).and_then(|()| out.flush()).map_err(failed);
     }
     // Through links: the target is replaced, the link stays.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (temporary, file) = beside(&target).map_err(failed)?;
     let mut out = BufWriter::with_capacity(BUFFER, file);
-    let written = write(&mut out, paint).and_then(|()| out.flush());
+    let written = write(&mut out).and_then(|()| out.flush());
     drop(out);
     let renamed = written.and_then(|()| fs::rename(&temporary, &target));
     renamed.map_err(|error| {

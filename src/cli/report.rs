@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use clap::Args;
 use dumpmap::Analysis;
@@ -17,6 +16,7 @@ use dumpmap::render::html::{self, Linked};
 use dumpmap::report::scan::ScanRow;
 use dumpmap::report::{Input, Names, PageReport, Privacy, redact};
 
+use super::inputs::processors;
 use super::{Done, Failure, Format, Options, at_path, diff, input, output, supported};
 
 #[derive(Debug, Args)]
@@ -48,11 +48,22 @@ pub(super) fn run(args: &Report, options: &Options) -> Done {
         let message = "report: a page is not for a terminal; give it a file: -o crash.html";
         return Err(Failure::Message(message.into()));
     }
-    match &args.paths[..] {
-        _ if args.diff => growth(&args.paths, options),
-        [path] if !path.is_dir() && !inputs::is_pattern(path) && !args.pages => one(path, options),
-        paths => many(paths, args.pages, options),
+    if args.diff {
+        return growth(&args.paths, options);
     }
+    let given = args.paths.clone();
+    let mut found = inputs::find(given.into_iter().map(Ok), Links::PassOver, None).peekable();
+    match &args.paths[..] {
+        [path] if !args.pages && found.peek().is_some_and(|input| is_one(path, input)) => {
+            one(path, options)
+        }
+        paths => many(paths, found, args.pages, options),
+    }
+}
+
+/// Whether a path stands for itself: it is no folder and no pattern.
+fn is_one(path: &Path, first: &inputs::Input) -> bool {
+    first.name() == path.as_os_str() && !path.is_dir()
 }
 
 fn one(path: &Path, options: &Options) -> Done {
@@ -77,16 +88,19 @@ fn growth(paths: &[PathBuf], options: &Options) -> Done {
     output::write(options, &paths, |out, _| html::diff(&report, out))
 }
 
-fn many(paths: &[PathBuf], pages: bool, options: &Options) -> Done {
+fn many(
+    paths: &[PathBuf],
+    found: impl Iterator<Item = inputs::Input> + Send + 'static,
+    pages: bool,
+    options: &Options,
+) -> Done {
     let folder = if pages { Some(Arc::new(pages_beside(options)?)) } else { None };
     let privacy = input::privacy(options);
     let batch = batch::Options {
-        workers: thread::available_parallelism().map_or(1, Into::into),
+        workers: processors(),
         limits: input::limits(options),
         ..batch::Options::default()
     };
-    let given = paths.to_vec();
-    let found = inputs::find(given.into_iter().map(Ok), Links::PassOver, None);
     let rows = batch::rows(found, &batch, move |path, analysis| match analysis {
         Ok(analysis) => {
             let row = ScanRow::of(&Input { analysis, path, privacy }, &[]);
@@ -99,7 +113,7 @@ fn many(paths: &[PathBuf], pages: bool, options: &Options) -> Done {
     let mut linked = Vec::new();
     for outcome in rows {
         let Outcome::Row((row, page)) = outcome else { continue };
-        let page = page.transpose().map_err(Failure::Message)?;
+        let page = page.transpose()?;
         linked.push(Linked { row, page });
     }
     if linked.is_empty() {
@@ -142,17 +156,12 @@ fn page(
     path: &OsStr,
     analysis: &Analysis<'_>,
     privacy: Privacy,
-) -> Result<String, String> {
+) -> Result<String, Failure> {
     let name = page_name(path);
-    let target = folder.join(&name);
-    let failed = |error: io::Error| format!("{}: cannot write the file: {error}", target.display());
     let input = Input { analysis, path, privacy };
     let names = Names::of(&input);
-    let report = PageReport::of(&names)?;
-    let file = fs::File::create(&target).map_err(failed)?;
-    let mut out = io::BufWriter::new(file);
-    html::page(&report, &names, &mut out).map_err(failed)?;
-    io::Write::flush(&mut out).map_err(failed)?;
+    let report = PageReport::of(&names).map_err(Failure::Message)?;
+    output::replace(&folder.join(&name), |out| html::page(&report, &names, out))?;
     let beside = folder.file_name().unwrap_or_default().to_string_lossy();
     Ok(format!("{}/{name}", link(&beside)))
 }

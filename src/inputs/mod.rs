@@ -177,12 +177,6 @@ fn expand(path: PathBuf, links: Links) -> Inputs {
     }
 }
 
-/// Whether the path is a pattern that matches something, and no file is called
-/// so.
-pub fn is_pattern(path: &Path) -> bool {
-    !path.exists() && pattern(path).is_some()
-}
-
 /// What the path matches as a pattern; `None` when it is none, or matches
 /// nothing: then it is the name of a file that is not there.
 fn pattern(path: &Path) -> Option<impl Iterator<Item = glob::GlobResult> + Send + use<>> {

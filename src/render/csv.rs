@@ -64,15 +64,24 @@ impl<'o> Lines<'o> {
         Ok(())
     }
 
+    /// The heading of rows of `scan`, unless it is there.
+    ///
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn scan_heading(&mut self) -> io::Result<()> {
+        if !self.headed {
+            self.headed = true;
+            self.writer.write_record(COLUMNS.iter().map(|column| column.name))?;
+        }
+        Ok(())
+    }
+
     /// One row of `scan`, without the way over JSON.
     ///
     /// # Errors
     /// `out` cannot be written.
     pub fn scan_row(&mut self, row: &ScanRow) -> io::Result<()> {
-        if !self.headed {
-            self.headed = true;
-            self.writer.write_record(COLUMNS.iter().map(|column| column.name))?;
-        }
+        self.scan_heading()?;
         for column in &COLUMNS {
             match column.of(row) {
                 Value::Null => self.writer.write_field("")?,

@@ -9,7 +9,7 @@ use crate::addr::AddressRange;
 use crate::classify::{Piece, sweep_kinds};
 use crate::dump::{CapturedRange, Dump, PointerWidth};
 use crate::evidence::{Claim, RegionKind};
-use crate::explained::{Explained, is_committed_private, is_without_memory};
+use crate::explained::{Explained, is_private_commit, is_without_memory};
 use crate::map::{MapSource, MemoryType, Origin, RegionMap, State};
 use aside::{Aside, SetAside};
 use strip::Strip;
@@ -307,10 +307,10 @@ impl<'m> Fold<'m> {
             self.outside = self.outside.wrapping_add(size.wrapping_sub(inside));
         }
         let captured = self.captured_bytes(piece.range);
-        let explainable = is_committed_private(piece, self.source, self.claims);
+        let bare = is_without_memory(region, piece.winner, self.source, self.claims);
+        let explainable = is_private_commit(region) && !bare;
         let written = piece.kind == RegionKind::Image && region.protect.is_writable();
         let private = explainable || (written && region.memory_type != Some(MemoryType::Private));
-        let bare = is_without_memory(region, piece.winner, self.source, self.claims);
         if self.strip.shows(region.state, bare) {
             self.strip.add(kind, size);
         }

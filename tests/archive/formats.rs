@@ -65,12 +65,16 @@ fn archives(dump: &[u8], other: &[u8]) -> Vec<(&'static str, Vec<u8>, Vec<&'stat
     let outer: pack::Members<'_> = &[
         ("in.zip", &pack::zip(members)),
         ("two.dmp.gz", &pack::gz(other)),
+        ("one.dmp.gz", &pack::gz(dump)),
+        ("parts.dmp.gz", &[pack::gz(&dump[..5000]), pack::gz(&dump[5000..])].concat()),
         ("t.tar.gz", &pack::gz(&pack::tar(members))),
     ];
     let nested = vec![
         "in.zip!/a/one.dmp",
         "in.zip!/two.dmp",
         "two.dmp.gz",
+        "one.dmp.gz",
+        "parts.dmp.gz",
         "t.tar.gz!/a/one.dmp",
         "t.tar.gz!/two.dmp",
     ];
@@ -100,6 +104,7 @@ fn archives(dump: &[u8], other: &[u8]) -> Vec<(&'static str, Vec<u8>, Vec<&'stat
         ("zip of archives", pack::zip(outer), nested.clone()),
         ("7z of archives", pack::seven_zip(outer), nested.clone()),
         ("cab of archives", pack::cab(outer, CompressionType::MsZip), nested.clone()),
+        ("tar of archives", pack::tar(outer), nested.clone()),
         ("tar.zst of archives", pack::zst(&pack::tar(outer)), nested),
     ]
 }
@@ -140,6 +145,43 @@ fn the_streams_of_an_archive_say_what_the_dump_says() {
     }
 }
 
+/// A dump that may not unpack to its end, and need not.
+#[test]
+fn a_packed_dump_is_unpacked_as_far_as_its_streams() {
+    let (dump, limits) = (full(), Limits { unpacked: 4 << 20, ..at(Depth::Streams) });
+    let gz = pack::gz(&dump);
+    let members: pack::Members<'_> = &[("a.txt", b"x"), ("a.dmp.gz", &gz), ("b.dmp.gz", &gz)];
+    let by = |method| {
+        let members: Vec<_> =
+            members.iter().map(|(name, bytes)| Member::new(name, bytes, method)).collect();
+        pack::zip_of(&members)
+    };
+    let archives = [
+        ("gz", gz.clone()),
+        ("zip, stored", by(STORED)),
+        ("zip, Deflate", by(DEFLATE)),
+        ("tar", pack::tar(members)),
+        ("cab, stored", pack::cab(members, CompressionType::None)),
+        ("cab, MSZIP", pack::cab(members, CompressionType::MsZip)),
+        ("cab, LZX", pack::cab_lzx(members)),
+    ];
+    for (format, archive) in archives {
+        let (seen, found) = all(&archive, &limits);
+        let dumps = if format == "gz" { 1 } else { 2 };
+        assert_eq!(found.map(|found| (found.dumps, found.failed)), Ok((dumps, 0)), "{format}");
+        for (name, source) in &seen {
+            let source = source.as_ref().unwrap_or_else(|error| panic!("{format}: {error}"));
+            assert_eq!(source.len(), dump.len() as u64, "{format}: {name}");
+            assert!(source.unpacked() < 1 << 20, "{format}: {name}: {}", source.unpacked());
+        }
+    }
+    // One that is shorter than it says has to be, to be sure.
+    let short = pack::zip(&[("a.dmp.gz", &pack::gz(&dump[..dump.len() - 9]))]);
+    assert!(all(&short, &limits).0[0].1.is_err());
+    let (seen, _) = all(&short, &at(Depth::Streams));
+    assert_eq!(seen[0].1.as_ref().unwrap().len(), dump.len() as u64 - 9);
+}
+
 /// What lies behind the streams is there and was not read: three facts, three answers.
 #[test]
 fn contents_behind_a_prefix_are_not_read() {
@@ -152,6 +194,31 @@ fn contents_behind_a_prefix_are_not_read() {
     assert_eq!(captured.array::<8>(last.start()), Err(ReadError::NotRead));
     assert_eq!(captured.array::<8>(8), Err(ReadError::NotCaptured));
     assert_eq!(analysis.dump.issues.clone().into_vec(), []);
+}
+
+/// Calls of programs are packed with the addresses of their targets, and get
+/// their distances back.
+#[test]
+fn calls_in_lzx_keep_their_targets() {
+    let mut dump = small();
+    let size = dump.len() as i32;
+    let start = dump.len() / 2;
+    for at in (start..dump.len() - 20).step_by(20) {
+        let here = at as i32;
+        // To the first byte, to itself, near both ends of what is translated, and far away.
+        let distances =
+            [-here, 0, 1 - here, -here - 1, size - here - 1, size - here, size - 1, size, i32::MIN];
+        let distance = distances[at / 20 % distances.len()];
+        dump[at] = 0xe8;
+        dump[at + 1..at + 5].copy_from_slice(&distance.to_le_bytes());
+    }
+    for size in [size, 12_000_000, 1, 0] {
+        let packed = pack::cab_lzx_calls(&[("a.dmp", &dump)], size);
+        let (seen, _) = all(&packed, &at(Depth::Headers));
+        let source = seen[0].1.as_ref().unwrap();
+        assert!(source.is_whole());
+        assert!(source.slice(0, source.len()) == Some(&dump[..]), "size {size}");
+    }
 }
 
 #[test]

@@ -37,6 +37,9 @@ fn one_of_each(dump: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("cab, LZX", pack::cab_lzx(members)),
         ("tar", pack::tar(members)),
         ("tar.gz", pack::gz(&pack::tar(members))),
+        ("gz in a zip", pack::zip(&[("a.dmp.gz", &pack::gz(dump))])),
+        ("gz in a cab", pack::cab(&[("a.dmp.gz", &pack::gz(dump))], CompressionType::MsZip)),
+        ("gz in a tar", pack::tar(&[("a.dmp.gz", &pack::gz(dump))])),
     ]
 }
 

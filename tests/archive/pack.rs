@@ -83,25 +83,39 @@ pub(crate) fn cab(members: Members<'_>, packing: cab::CompressionType) -> Vec<u8
 /// A cabinet with one folder in LZX: one verbatim block of literals, each a
 /// code of 8 bits, in a window of 32 KiB. No crate writes it.
 pub(crate) fn cab_lzx(members: Members<'_>) -> Vec<u8> {
+    cab_lzx_of(members, None)
+}
+
+/// As [`cab_lzx`], with calls translated as for a file of this size.
+pub(crate) fn cab_lzx_calls(members: Members<'_>, size: i32) -> Vec<u8> {
+    cab_lzx_of(members, Some(size))
+}
+
+fn cab_lzx_of(members: Members<'_>, calls: Option<i32>) -> Vec<u8> {
     const FOLDER: usize = 36;
     let mut out = cab(members, cab::CompressionType::None);
     let word = |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
     let data = u32::from_le_bytes(out[FOLDER..FOLDER + 4].try_into().unwrap()) as usize;
-    let stored = out.split_off(data);
+    let mut stored = out.split_off(data);
     out[FOLDER + 6..FOLDER + 8].copy_from_slice(&(15_u16 << 8 | 3).to_le_bytes());
     let mut blocks = Vec::new();
-    let mut rest = &stored[..];
+    let mut rest = &mut stored[..];
     while !rest.is_empty() {
         let size = usize::from(word(rest, 4));
-        blocks.push(&rest[8..8 + size]);
-        rest = &rest[8 + size..];
+        let (block, behind) = rest.split_at_mut(8 + size);
+        if let Some(size) = calls {
+            translate_calls(&mut block[8..], blocks.len() as i32 * 0x8000, size);
+        }
+        blocks.push(&block[8..]);
+        rest = behind;
     }
     let total: usize = blocks.iter().map(|block| block.len()).sum();
     for (number, block) in blocks.iter().enumerate() {
         let mut bits = LzxBits::default();
         if number == 0 {
-            // No translation of calls; verbatim; its size.
-            bits.put(0, 1);
+            // Whether calls are translated; verbatim; its size.
+            bits.put(calls.is_some().into(), 1);
+            calls.iter().for_each(|size| bits.put(*size as u32, 32));
             bits.put(1, 3);
             bits.put(total as u32, 24);
             bits.lengths(9, &[(0, 1); 256]);
@@ -125,6 +139,26 @@ pub(crate) fn cab_lzx(members: Members<'_>) -> Vec<u8> {
     let size = out.len() as u32;
     out[8..12].copy_from_slice(&size.to_le_bytes());
     out
+}
+
+/// Gives calls the addresses of their targets instead of distances.
+fn translate_calls(block: &mut [u8], start: i32, size: i32) {
+    let mut at = 0;
+    while at + 10 < block.len() {
+        if block[at] != 0xe8 {
+            at += 1;
+            continue;
+        }
+        let here = start + at as i32;
+        let bytes: &mut [u8; 4] = (&mut block[at + 1..at + 5]).try_into().unwrap();
+        let distance = i32::from_le_bytes(*bytes);
+        if (-here..size - here).contains(&distance) {
+            *bytes = (distance + here).to_le_bytes();
+        } else if (size - here..size).contains(&distance) {
+            *bytes = (distance - size).to_le_bytes();
+        }
+        at += 5;
+    }
 }
 
 /// Bits from the top of words of 16 bits.

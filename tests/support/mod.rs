@@ -116,7 +116,7 @@ fn open_dump(path: &Path) -> io::Result<Box<dyn Read>> {
 }
 
 /// What a run of the program gave.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Output {
     /// `None`: ended by a signal.
     pub(crate) status: Option<i32>,

@@ -1,5 +1,6 @@
 //! `scan`: many dumps, one row each, as they come.
 
+mod aside;
 mod isolated;
 #[cfg(feature = "parquet")]
 mod parts;

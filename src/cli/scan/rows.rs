@@ -5,9 +5,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use dumpmap::render::{Paint, csv, json, text};
-use dumpmap::report::scan::{Groups, GroupsReport, Ordered, ScanRow};
+use dumpmap::report::scan::{Groups, GroupsReport, Order, Ordered, ScanRow};
 
 use super::Scan;
+use super::aside::Aside;
 use super::resume::{self, Held};
 use crate::cli::{Failure, Format, Options, at_path, output, supported};
 
@@ -150,17 +151,12 @@ fn report(
 ) -> io::Result<()> {
     match (args.group_by, args.order()) {
         (Some(_), _) => groups(args, format, rows, out, paint),
-        (None, None) => each(args, format, rows, out, paint),
-        (None, Some(order)) => {
-            let mut ordered = Ordered::new(order);
-            rows.for_each(|row| ordered.add(row));
-            each(args, format, ordered.finish(), out, paint)
-        }
+        (None, None) => each(format, rows, out, paint),
+        (None, Some(order)) => sorted(order, format, rows, out, paint),
     }
 }
 
 fn each(
-    args: &Scan,
     format: Format,
     mut rows: impl Iterator<Item = ScanRow>,
     out: &mut dyn Write,
@@ -170,11 +166,43 @@ fn each(
         Format::Csv => in_csv(rows, false, out),
         Format::Jsonl => in_jsonl(rows, out),
         _ => {
-            let lines = text::ScanLines::new(args.order().map(|order| order.column));
+            let lines = text::ScanLines::new(None);
             out.write_all(lines.heading(paint).as_bytes())?;
             rows.try_for_each(|row| out.write_all(lines.row(&row, paint).as_bytes()))
         }
     }
+}
+
+/// A row is larger than its line: lines are put aside until all rows are there.
+fn sorted(
+    order: Order,
+    format: Format,
+    mut rows: impl Iterator<Item = ScanRow>,
+    out: &mut dyn Write,
+    paint: Paint,
+) -> io::Result<()> {
+    let lines = text::ScanLines::new(Some(order.column));
+    let line = |row: &ScanRow, out: &mut dyn Write| match format {
+        Format::Csv => {
+            let mut lines = csv::Lines::below(out, true);
+            lines.scan_row(row).and_then(|()| lines.finish())
+        }
+        Format::Jsonl => json::lines([row], out),
+        _ => out.write_all(lines.row(row, paint).as_bytes()),
+    };
+    let mut aside = Aside::new();
+    let mut ordered = Ordered::new(order);
+    rows.try_for_each(|row| ordered.add(&row, || aside.put(|out| line(&row, out))))?;
+    let mut ordered = ordered.finish();
+    match format {
+        Format::Csv if ordered.len() > 0 => {
+            let mut lines = csv::Lines::new(out);
+            lines.scan_heading().and_then(|()| lines.finish())?;
+        }
+        Format::Csv | Format::Jsonl => {}
+        _ => out.write_all(lines.heading(paint).as_bytes())?,
+    }
+    ordered.try_for_each(|place| out.write_all(aside.get(place)?))
 }
 
 /// Each row is written at once, so that nothing but whole lines is ever there.
