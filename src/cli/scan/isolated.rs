@@ -102,6 +102,9 @@ impl Isolated {
             .arg(format!("--isolated={kind}"))
             .arg("--")
             .arg(name)
+            // mimalloc would set aside a GiB of addresses at the start, and the
+            // bound on memory is one on addresses.
+            .env("MIMALLOC_ARENA_RESERVE", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
