@@ -219,6 +219,17 @@ impl Source {
         self.slice(offset, size.min(left)).unwrap_or(&[])
     }
 
+    /// `size` bytes of contents at `offset` without a copy, where
+    /// [`read_at`](Self::read_at) would copy from memory; `None` where it
+    /// would read from the file, and where not all of them are there.
+    pub(crate) fn lend(&self, offset: u64, size: u64) -> Option<&[u8]> {
+        match &self.bytes {
+            Bytes::Owned(bytes) => part(bytes, offset, size),
+            Bytes::Mapped(file) if self.len() <= COPY_FROM_MAP => part(file.bytes(), offset, size),
+            Bytes::Mapped(_) | Bytes::Positioned(_) => None,
+        }
+    }
+
     /// Copies bytes at `offset` into `buffer`: how many is in the answer,
     /// less than asked at the end of the file, or of the prefix.
     ///
@@ -231,7 +242,7 @@ impl Source {
             _ => {
                 let size = self.unpacked().saturating_sub(offset);
                 let size = size.min(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
-                let bytes = self.slice(offset, size).unwrap_or(&[]);
+                let bytes = self.lend(offset, size).unwrap_or(&[]);
                 if let Some(target) = buffer.get_mut(..bytes.len()) {
                     target.copy_from_slice(bytes);
                 }

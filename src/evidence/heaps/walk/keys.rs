@@ -2,12 +2,12 @@
 //! without symbols: from structures of which the other side is known.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use super::super::context::Context;
 use super::super::nt_layout::{self, LowFragmentation};
 use super::super::{Heap, HeapPart, HeapType};
 use super::page_segment::{self, RangeKind};
+use super::signatures::Signatures;
 use super::user_blocks::{self, UserBlocks};
 use super::{segment_lfh, vs};
 use crate::addr::AddressRange;
@@ -90,14 +90,14 @@ fn of_width(
     let heaps: Vec<&Heap> = heaps.iter().filter(wanted).filter(|heap| has_key(heap)).collect();
     let parts = heaps.iter().flat_map(|heap| &heap.parts);
     let mut found = Vec::new();
-    for part in parts.filter(|part| part.role == "segment") {
-        let ended = user_blocks::signatures(dump, part.range, &mut |hit| {
+    'all: for part in parts.filter(|part| part.role == "segment") {
+        let mut signatures = Signatures::of(part.range);
+        while let Some(hit) = signatures.next(&mut context.memory) {
             let blocks = user_blocks::at_signature(&mut context, hit, Some(width));
             found.extend(blocks.filter(|blocks| blocks.masked.is_some()));
-            if found.len() < ENOUGH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        if ended.is_break() {
-            break;
+            if found.len() >= ENOUGH {
+                break 'all;
+            }
         }
     }
     vote(&found)

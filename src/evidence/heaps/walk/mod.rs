@@ -26,6 +26,7 @@ mod page;
 mod page_segment;
 mod segment;
 mod segment_lfh;
+mod signatures;
 mod sink;
 mod uncommitted;
 mod user_blocks;
@@ -160,10 +161,7 @@ impl Walker<'_, '_, '_> {
     }
 
     /// The first captured byte from `address` on, below `end`.
-    fn captured_from(&self, address: u64, end: u64) -> Option<u64> {
-        let ranges = self.scope.dump.captured.ranges();
-        let first = ranges.partition_point(|run| run.range.last() < address);
-        let start = ranges.get(first)?.range.start().max(address);
-        (start < end).then_some(start)
+    fn captured_from(&mut self, address: u64, end: u64) -> Option<u64> {
+        self.context.memory.captured_from(address, end)
     }
 }
