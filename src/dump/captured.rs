@@ -148,7 +148,8 @@ impl<'s> CapturedMemory<'s> {
 
     /// A reader that keeps the pages it read last: for walks over structures.
     pub fn reader(&self) -> MemoryReader<'_, 's> {
-        MemoryReader { memory: self, slots: std::array::from_fn(|_| Slot::default()), near: 0 }
+        let slots = std::array::from_fn(|_| Slot::default());
+        MemoryReader { memory: self, slots, current: 0, near: 0 }
     }
 }
 
@@ -162,6 +163,8 @@ const SLOTS: usize = 8;
 pub struct MemoryReader<'m, 's> {
     memory: &'m CapturedMemory<'s>,
     slots: [Slot<'s>; SLOTS],
+    /// The slot that was read last.
+    current: usize,
     /// The run that was found last.
     near: usize,
 }
@@ -204,11 +207,10 @@ impl MemoryReader<'_, '_> {
     /// as far as they go without a gap; none where `address` is not captured.
     #[inline]
     pub fn rest(&mut self, address: u64) -> &[u8] {
-        let at = usize::try_from(address / PAGE % 8).unwrap_or(0);
-        if !self.slots.get(at).is_some_and(|slot| slot.holds(address)) {
-            self.load(at, address);
+        if !self.slots.get(self.current).is_some_and(|slot| slot.holds(address)) {
+            self.turn_to(address);
         }
-        self.slots.get(at).map_or(&[], |slot| slot.from(address))
+        self.slots.get(self.current).map_or(&[], |slot| slot.from(address))
     }
 
     /// The first captured byte from `address` on, below `end`.
@@ -301,11 +303,17 @@ impl MemoryReader<'_, '_> {
         }
     }
 
-    #[cold]
-    fn load(&mut self, at: usize, address: u64) {
+    /// Reads the slot of the page around `address` from here on: with what is
+    /// captured around it, or that nothing is up to the next run.
+    #[inline(never)]
+    fn turn_to(&mut self, address: u64) {
+        self.current = usize::try_from(address / PAGE % 8).unwrap_or(0);
+        if self.slots.get(self.current).is_some_and(|slot| slot.holds(address)) {
+            return;
+        }
         let first = self.place_from(address);
         let memory = self.memory;
-        let Some(slot) = self.slots.get_mut(at) else { return };
+        let Some(slot) = self.slots.get_mut(self.current) else { return };
         let run = memory.ranges.get(first);
         if let Some(run) = run.filter(|run| run.range.contains(address)) {
             slot.hold(memory.source, run, address);

@@ -46,8 +46,11 @@ impl Signatures {
 fn first(words: &[[u8; 4]]) -> Option<usize> {
     const CHUNK: usize = 32;
     let is_signature = |word: &[u8; 4]| u32::from_le_bytes(*word) == SIGNATURE;
-    let any = |chunk: &[[u8; 4]]| chunk.iter().fold(false, |any, word| any | is_signature(word));
-    let before = words.chunks(CHUNK).position(any)?.saturating_mul(CHUNK);
+    let none = |chunk: &&[[u8; 4]; CHUNK]| {
+        !chunk.iter().fold(false, |any, word| any | is_signature(word))
+    };
+    let chunks = words.as_chunks::<CHUNK>().0;
+    let before = chunks.iter().take_while(none).count().saturating_mul(CHUNK);
     let place = words.get(before..)?.iter().position(is_signature)?;
     Some(before.saturating_add(place))
 }

@@ -100,29 +100,26 @@ impl<'v> Sink<'v> {
     ) -> Option<u64> {
         let Row { container, size, header, .. } = row;
         let usable = size.saturating_sub(header);
-        let (mut seen, mut busy, mut user_bytes) = (0_u64, 0_u64, 0_u64);
+        let (mut seen, mut busy, mut user_bytes) = (0_u32, 0_u32, 0_u64);
         let mut start = row.first;
-        for index in 0..row.count {
-            let (is_busy, user_size) = tell(index, start);
-            add(&mut seen, 1);
+        while seen < row.count {
+            let (is_busy, user_size) = tell(seen, start);
+            let state = if is_busy { State::Busy } else { State::Free };
+            let (address, index) = (start.wrapping_add(header), seen);
+            let place = Place::LowFragmentation { container, index };
+            let block = Block { start, size, address, user_size, state, place };
+            seen = seen.wrapping_add(1);
             if is_busy {
-                add(&mut busy, 1);
+                busy = busy.wrapping_add(1);
                 add(&mut user_bytes, user_size.unwrap_or(usable));
             }
-            let block = Block {
-                start,
-                size,
-                address: start.saturating_add(header),
-                user_size,
-                state: if is_busy { State::Busy } else { State::Free },
-                place: Place::LowFragmentation { container, index },
-            };
             if (self.visit)(&block).is_break() {
                 self.stopped = true;
                 break;
             }
-            start = start.saturating_add(size);
+            start = start.wrapping_add(size);
         }
+        let (seen, busy) = (u64::from(seen), u64::from(busy));
         let (walk, free) = (&mut self.walk, seen.saturating_sub(busy));
         add(&mut walk.busy_blocks, busy);
         add(&mut walk.busy_bytes, busy.saturating_mul(size));
