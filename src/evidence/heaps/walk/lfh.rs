@@ -131,7 +131,7 @@ pub(super) fn without_entries(walker: &mut Walker<'_, '_, '_>, range: AddressRan
     let layout = nt_layout::choose(&mut walker.context, heap.address, heap.width);
     let front_end = layout
         .and_then(|(layout, _)| walker.context.pointer(heap.address, layout.front_end, heap.width));
-    let mut signatures = Signatures::of(range);
+    let mut signatures = Signatures::of(range, &walker.scope.signatures);
     let mut free_from = range.start();
     while let Some(hit) = signatures.next(&mut walker.context.memory) {
         free_from = at_hit(walker, range, front_end, hit, free_from).unwrap_or(free_from);

@@ -64,13 +64,16 @@ pub struct Scope<'a, 's> {
     pub heaps: &'a [Heap],
     /// What their structures are XORed with.
     pub keys: Keys,
+    /// The signatures of containers that the search for the keys has found.
+    signatures: signatures::Known,
 }
 
 impl<'a, 's> Scope<'a, 's> {
     /// Finds the keys: reads user blocks of the low-fragmentation heap until
     /// enough of them agree.
     pub fn of(dump: &'a Dump<'s>, map: &'a RegionMap<'s>, heaps: &'a [Heap]) -> Scope<'a, 's> {
-        Scope { dump, map, heaps, keys: keys::find(dump, map, heaps) }
+        let (keys, signatures) = keys::find(dump, map, heaps);
+        Scope { dump, map, heaps, keys, signatures }
     }
 }
 

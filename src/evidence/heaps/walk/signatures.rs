@@ -1,5 +1,6 @@
 //! The signature of the containers of the NT heap's low-fragmentation heap in
-//! captured memory. Few pages have one, and all are read for it.
+//! captured memory. Few pages have one, and all are read for it: once, also
+//! where it is looked for to find the key and then to find the blocks.
 
 use crate::addr::AddressRange;
 use crate::dump::MemoryReader;
@@ -8,35 +9,63 @@ use crate::dump::MemoryReader;
 pub(super) const SIGNATURE: u32 = 0xf0e0_d0c0;
 
 /// A search through the captured memory of a range.
-pub(super) struct Signatures {
-    /// What is left of it.
+pub(super) struct Signatures<'k> {
+    known: &'k Known,
+    /// What is left of the range.
     rest: Option<AddressRange>,
+    /// The captured run that was read last.
+    run: Option<AddressRange>,
 }
 
-impl Signatures {
-    pub(super) fn of(range: AddressRange) -> Signatures {
-        Signatures { rest: Some(range) }
+impl<'k> Signatures<'k> {
+    pub(super) fn of(range: AddressRange, known: &'k Known) -> Signatures<'k> {
+        Signatures { known, rest: Some(range), run: None }
     }
 
     /// The address of the next one, upwards.
     pub(super) fn next(&mut self, memory: &mut MemoryReader<'_, '_>) -> Option<u64> {
-        loop {
-            let rest = self.rest?;
-            let part = memory.run_from(rest.start())?.intersect(rest)?;
-            let at = part.start().checked_next_multiple_of(4)?;
-            let left = usize::try_from(part.end().saturating_sub(at)).unwrap_or(usize::MAX);
-            let bytes = memory.rest(at);
-            let words = bytes.get(..left).unwrap_or(bytes).as_chunks::<4>().0;
-            let found = first(words);
-            let seen = found.map_or(words.len(), |place| place.saturating_add(1));
-            let to = |words: usize| {
-                at.saturating_add(u64::try_from(words).unwrap_or(0).saturating_mul(4))
-            };
-            let end = if seen > 0 { to(seen) } else { part.end() };
-            self.rest = AddressRange::spanning(end, rest.last());
-            if found.is_some() {
-                return found.map(to);
+        while let Some(rest) = self.rest {
+            let (last, hit) = self.known.next(rest).unwrap_or_else(|| self.read(memory, rest));
+            let end = last.checked_add(1);
+            self.rest = end.and_then(|end| AddressRange::spanning(end, rest.last()));
+            if hit.is_some() {
+                return hit;
             }
+        }
+        None
+    }
+
+    /// What of the range the search has behind it.
+    pub(super) fn passed(&self, range: AddressRange) -> Option<AddressRange> {
+        match self.rest {
+            Some(rest) => AddressRange::between(range.start(), rest.start()),
+            None => Some(range),
+        }
+    }
+
+    /// Reads on, to the first signature or as far as there are bytes without a
+    /// gap: gives the last byte that was passed, and the signature.
+    fn read(
+        &mut self,
+        memory: &mut MemoryReader<'_, '_>,
+        rest: AddressRange,
+    ) -> (u64, Option<u64>) {
+        if self.run.is_none_or(|run| !run.contains(rest.start())) {
+            self.run = memory.run_from(rest.start());
+        }
+        let part = self.run.and_then(|run| run.intersect(rest));
+        let at = part.and_then(|part| part.start().checked_next_multiple_of(4));
+        let (Some(part), Some(at)) = (part, at) else { return (rest.last(), None) };
+        let left = usize::try_from(part.end().saturating_sub(at)).unwrap_or(usize::MAX);
+        let bytes = memory.rest(at);
+        let words = bytes.get(..left).unwrap_or(bytes).as_chunks::<4>().0;
+        let to = |words: usize| {
+            at.saturating_add(u64::try_from(words).unwrap_or(0).saturating_mul(4))
+        };
+        match first(words).map(to) {
+            Some(hit) => (hit.saturating_add(3), Some(hit)),
+            None if words.is_empty() => (part.last(), None),
+            None => (to(words.len()).saturating_sub(1), None),
         }
     }
 }
@@ -53,4 +82,43 @@ fn first(words: &[[u8; 4]]) -> Option<usize> {
     let before = chunks.iter().take_while(none).count().saturating_mul(CHUNK);
     let place = words.get(before..)?.iter().position(is_signature)?;
     Some(before.saturating_add(place))
+}
+
+/// Ranges that were searched, and the signatures in them.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    ranges: Vec<AddressRange>,
+    hits: Vec<u64>,
+}
+
+impl Known {
+    /// Signatures kept in all; where there are more, the search is done again.
+    pub(super) const HITS: usize = 4_096;
+
+    /// Adds a range, disjoint from those before, with all signatures in it.
+    pub(super) fn add(&mut self, range: AddressRange, hits: &[u64]) {
+        if self.hits.len().saturating_add(hits.len()) <= Self::HITS {
+            self.ranges.push(range);
+            self.hits.extend(hits);
+        }
+    }
+
+    /// In the order that searches want.
+    pub(super) fn sorted(mut self) -> Known {
+        self.ranges.sort_unstable_by_key(|range| range.start());
+        self.hits.sort_unstable();
+        self
+    }
+
+    /// As [`Signatures::read`], where the bytes at the start of `rest` were
+    /// searched.
+    fn next(&self, rest: AddressRange) -> Option<(u64, Option<u64>)> {
+        let after = self.ranges.partition_point(|range| range.start() <= rest.start());
+        let range = self.ranges.get(after.checked_sub(1)?)?;
+        let seen = range.intersect(rest).filter(|seen| seen.start() == rest.start())?;
+        let after = self.hits.partition_point(|hit| *hit < seen.start());
+        let ends = |hit: &u64| hit.saturating_add(3);
+        let hit = self.hits.get(after).copied().filter(|hit| ends(hit) <= seen.last());
+        Some((hit.as_ref().map_or(seen.last(), ends), hit))
+    }
 }

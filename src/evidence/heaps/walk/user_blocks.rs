@@ -91,7 +91,7 @@ pub fn user_blocks(scope: &Scope<'_, '_>) -> Vec<UserBlocks> {
     let mut found = Vec::new();
     let limit = scope.dump.limits.links;
     'all: for part in private(scope.dump, scope.map) {
-        let mut signatures = Signatures::of(part);
+        let mut signatures = Signatures::of(part, &scope.signatures);
         while let Some(hit) = signatures.next(&mut context.memory) {
             found.extend(at_signature(&mut context, hit, None));
             if found.len() >= limit {
