@@ -24,6 +24,7 @@ mod nt_old;
 mod outcome;
 mod page;
 mod page_segment;
+mod position;
 mod segment;
 mod segment_lfh;
 mod signatures;

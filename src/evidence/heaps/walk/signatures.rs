@@ -2,6 +2,7 @@
 //! captured memory. Few pages have one, and all are read for it: once, also
 //! where it is looked for to find the key and then to find the blocks.
 
+use super::position::position;
 use crate::addr::AddressRange;
 use crate::dump::MemoryReader;
 
@@ -62,26 +63,13 @@ impl<'k> Signatures<'k> {
         let to = |words: usize| {
             at.saturating_add(u64::try_from(words).unwrap_or(0).saturating_mul(4))
         };
-        match first(words).map(to) {
+        let is_signature = |word: &[u8; 4]| u32::from_le_bytes(*word) == SIGNATURE;
+        match position::<32, _>(words, is_signature).map(to) {
             Some(hit) => (hit.saturating_add(3), Some(hit)),
             None if words.is_empty() => (part.last(), None),
             None => (to(words.len()).saturating_sub(1), None),
         }
     }
-}
-
-/// The place of the first signature. Most chunks have none: they are compared
-/// as a whole.
-fn first(words: &[[u8; 4]]) -> Option<usize> {
-    const CHUNK: usize = 32;
-    let is_signature = |word: &[u8; 4]| u32::from_le_bytes(*word) == SIGNATURE;
-    let none = |chunk: &&[[u8; 4]; CHUNK]| {
-        !chunk.iter().fold(false, |any, word| any | is_signature(word))
-    };
-    let chunks = words.as_chunks::<CHUNK>().0;
-    let before = chunks.iter().take_while(none).count().saturating_mul(CHUNK);
-    let place = words.get(before..)?.iter().position(is_signature)?;
-    Some(before.saturating_add(place))
 }
 
 /// Ranges that were searched, and the signatures in them.
