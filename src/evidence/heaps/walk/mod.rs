@@ -80,7 +80,7 @@ impl<'a, 's> Scope<'a, 's> {
 
 /// Gives every block of the heap at `index` in the scope's list to `visit`:
 /// part by part, upwards in each, blocks of a container behind it.
-pub fn walk(scope: &Scope<'_, '_>, index: usize, visit: &mut dyn FnMut(&Block)) -> Walk {
+pub fn walk(scope: &Scope<'_, '_>, index: usize, visit: &mut impl FnMut(&Block)) -> Walk {
     let mut all = |block: &Block| {
         visit(block);
         ControlFlow::Continue(())
