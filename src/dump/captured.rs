@@ -197,8 +197,10 @@ impl MemoryReader<'_, '_> {
     /// `N` bytes at `address`; `None` unless all are captured.
     #[inline]
     pub fn array<const N: usize>(&mut self, address: u64) -> Option<[u8; N]> {
-        match self.rest(address).first_chunk::<N>() {
+        let bytes = self.rest(address);
+        match bytes.first_chunk::<N>() {
             Some(bytes) => Some(*bytes),
+            None if bytes.is_empty() => None,
             None => self.across(address),
         }
     }
@@ -263,10 +265,7 @@ impl MemoryReader<'_, '_> {
 
     /// Bytes at the end of a page or of a captured run.
     #[cold]
-    fn across<const N: usize>(&mut self, address: u64) -> Option<[u8; N]> {
-        if self.rest(address).is_empty() {
-            return None;
-        }
+    fn across<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
         self.memory.array(address).ok()
     }
 
