@@ -60,9 +60,8 @@ impl<'k> Signatures<'k> {
         let left = usize::try_from(part.end().saturating_sub(at)).unwrap_or(usize::MAX);
         let bytes = memory.rest(at);
         let words = bytes.get(..left).unwrap_or(bytes).as_chunks::<4>().0;
-        let to = |words: usize| {
-            at.saturating_add(u64::try_from(words).unwrap_or(0).saturating_mul(4))
-        };
+        let to =
+            |words: usize| at.saturating_add(u64::try_from(words).unwrap_or(0).saturating_mul(4));
         let is_signature = |word: &[u8; 4]| u32::from_le_bytes(*word) == SIGNATURE;
         match position::<32, _>(words, is_signature).map(to) {
             Some(hit) => (hit.saturating_add(3), Some(hit)),
