@@ -567,4 +567,37 @@ mod tests {
         assert_eq!(memory.bytes_at(0x1010, 1 << 40).len(), 16);
         assert_eq!(memory.captured_in(AddressRange::new(0x1008, 16).unwrap()), 16);
     }
+
+    #[test]
+    fn what_is_lent_and_what_is_read_is_the_same() {
+        let bytes: Vec<u8> = (0..40_000_u32).map(|at| (at ^ at >> 8) as u8).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &bytes).unwrap();
+        let sources = [Source::from_bytes(bytes), Source::open_positioned(file.path()).unwrap()];
+        assert!(sources[0].lend(0, 8).is_some() && sources[1].lend(0, 8).is_none());
+        let [lent, read] = sources.each_ref().map(|source| CapturedMemory {
+            source,
+            ranges: vec![
+                run(0x1ffd, 0x3333, 7),
+                run(0x5330, 0x10, 30_000),
+                run(0x6000, 0x2000, 100),
+                run(0x9_0002, 5, 20_000),
+            ],
+            present: true,
+            bytes: 0,
+            missing: 0,
+        });
+        let (mut lent, mut read) = (lent.reader(), read.reader());
+        // Upwards, and from page to page.
+        let places = (0x1f00..0x8100_u64).chain(0x8_ffff..0x9_0010);
+        let places = places.chain((0..9_000).map(|step| step * 0x1235 % 0xa_0000));
+        for at in places {
+            assert_eq!(lent.u64(at), read.u64(at), "{at:#x}");
+            assert_eq!(lent.u8(at), read.u8(at), "{at:#x}");
+            assert_eq!(lent.rest(at).is_empty(), read.rest(at).is_empty(), "{at:#x}");
+            assert_eq!(lent.captured_from(at, 0x9_0005), read.captured_from(at, 0x9_0005));
+            let first = lent.memory.ranges.iter().find(|run| run.range.last() >= at);
+            assert_eq!(lent.run_from(at), first.map(|run| run.range), "{at:#x}");
+        }
+    }
 }

@@ -26,8 +26,8 @@ use positioned::PositionedFile;
 /// Files up to this size are read whole: one read beats mapping and faulting.
 const READ_WHOLE: u64 = 1 << 20;
 
-/// Up to this size contents are copied from the map, too: the whole of such a
-/// file may be touched without harm, and a copy is cheaper than a call.
+/// Up to this size contents are taken from the map, too: the whole of such a
+/// file may be touched without harm, and that is cheaper than a call.
 const COPY_FROM_MAP: u64 = 32 << 20;
 
 /// The most bytes that are taken from a pipe: all of them are held in memory.

@@ -109,3 +109,65 @@ impl Known {
         Some((hit.as_ref().map_or(seen.last(), ends), hit))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::dump_of;
+    use super::*;
+    use crate::dump::Dump;
+    use crate::limits::Limits;
+    use crate::source::Source;
+
+    const START: u64 = 0x10_0000;
+
+    fn search(dump: &Dump<'_>, range: AddressRange, known: &Known) -> Vec<u64> {
+        let (mut memory, mut search) = (dump.captured.reader(), Signatures::of(range, known));
+        std::iter::from_fn(|| search.next(&mut memory)).collect()
+    }
+
+    #[test]
+    fn what_is_known_changes_no_answer() {
+        let mut bytes = vec![0xc0; 0x2000];
+        let expected = [0, 4, 0x7c, 0x80, 0xffc, 0x1000, 0x1ff8];
+        // The last two are no words, or not whole.
+        for place in expected.into_iter().chain([0x201, 0x1ffe]) {
+            let word = SIGNATURE.to_le_bytes();
+            let size = word.len().min(bytes.len() - place);
+            bytes[place..][..size].copy_from_slice(&word[..size]);
+        }
+        let gap = (START + 0x8000, SIGNATURE.to_le_bytes().repeat(3)[..11].to_vec());
+        let source = Source::from_bytes(dump_of(&[(START, bytes), gap]));
+        let dump = Dump::read(&source, &Limits::default()).unwrap();
+        let mut expected = expected.map(|place| START + place as u64).to_vec();
+        expected.extend([START + 0x8000, START + 0x8004]);
+
+        let whole = AddressRange::new(START - 0x1000, 0x1_0000).unwrap();
+        let nothing = Known::default();
+        assert_eq!(search(&dump, whole, &nothing), expected);
+        for wanted in 0..=expected.len() {
+            let (mut memory, mut first) = (dump.captured.reader(), Signatures::of(whole, &nothing));
+            let hits: Vec<u64> = (0..wanted).filter_map(|_| first.next(&mut memory)).collect();
+            let mut known = Known::default();
+            if let Some(passed) = first.passed(whole) {
+                known.add(passed, &hits);
+            }
+            let known = known.sorted();
+            assert_eq!(search(&dump, whole, &known), expected);
+            for from in [0, 1, 4, 0x80, 0x1003, 0x8002] {
+                let part = AddressRange::new(START + from, 0x7f00).unwrap();
+                assert_eq!(search(&dump, part, &known), search(&dump, part, &nothing));
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_too_many_is_not_kept() {
+        let mut known = Known::default();
+        let range = AddressRange::new(START, 0x10_0000).unwrap();
+        let hits: Vec<u64> = (0..=Known::HITS as u64).map(|at| START + at * 4).collect();
+        known.add(range, &hits);
+        assert!(known.next(range).is_none());
+        known.add(range, &hits[1..]);
+        assert_eq!(known.next(range), Some((START + 7, Some(START + 4))));
+    }
+}
