@@ -571,9 +571,11 @@ mod tests {
     #[test]
     fn what_is_lent_and_what_is_read_is_the_same() {
         let bytes: Vec<u8> = (0..40_000_u32).map(|at| (at ^ at >> 8) as u8).collect();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), &bytes).unwrap();
-        let sources = [Source::from_bytes(bytes), Source::open_positioned(file.path()).unwrap()];
+        let name = format!("dumpmap-{}-lent-and-read", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let sources = [Source::from_bytes(bytes), Source::open_positioned(&path).unwrap()];
+        std::fs::remove_file(&path).unwrap();
         assert!(sources[0].lend(0, 8).is_some() && sources[1].lend(0, 8).is_none());
         let [lent, read] = sources.each_ref().map(|source| CapturedMemory {
             source,

@@ -2,10 +2,10 @@
 //!
 //! Streams are borrowed from a mapped or whole-read file with
 //! [`Source::slice`]; memory contents are copied with positioned reads
-//! ([`Source::read_at`]). Contents never go through the map: the kernel's
-//! read-ahead turned 1.2 MB of needed pages into 1.77 GB of disk reads, and
-//! every touched page would count as memory of ours. Runs over many dumps map
-//! nothing ([`Source::open_positioned`]).
+//! ([`Source::read_at`]). Those of large files never go through the map: the
+//! kernel's read-ahead turned 1.2 MB of needed pages into 1.77 GB of disk
+//! reads, and every touched page would count as memory of ours. Runs over many
+//! dumps map nothing ([`Source::open_positioned`]).
 
 mod format;
 mod mapped;
