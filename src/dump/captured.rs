@@ -3,6 +3,7 @@
 //! thread list names. A range cut off by the end of the file keeps the bytes
 //! that are there.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::bytes::{length, u32_at, u64_at};
@@ -147,27 +148,8 @@ impl<'s> CapturedMemory<'s> {
 
     /// A reader that keeps the pages it read last: for walks over structures.
     pub fn reader(&self) -> MemoryReader<'_, 's> {
-        MemoryReader { memory: self, slots: std::array::from_fn(|_| Slot::default()) }
-    }
-
-    /// The bytes of the page around `address` that are captured without a gap
-    /// around it, or those that are not.
-    fn around(&self, address: u64) -> Slot {
-        let page = address & !PAGE.wrapping_sub(1);
-        let last = page | PAGE.wrapping_sub(1);
-        let after = self.ranges.partition_point(|run| run.range.start() <= address);
-        let below = after.checked_sub(1).and_then(|at| self.ranges.get(at));
-        if let Some(run) = below.filter(|run| run.range.contains(address)) {
-            let start = run.range.start().max(page);
-            let end = run.range.last().min(last);
-            let size = end.saturating_sub(start).saturating_add(1);
-            return Slot { start, size, captured: true, ..Slot::default() };
-        }
-        let start = below.map_or(page, |run| run.range.last().saturating_add(1).max(page));
-        let above = self.ranges.get(after).map(|run| run.range.start());
-        let end = above.map_or(last, |start| start.saturating_sub(1).min(last));
-        let size = end.saturating_sub(start).saturating_add(1);
-        Slot { start, size, ..Slot::default() }
+        let slots = std::array::from_fn(|_| Slot::default());
+        MemoryReader { memory: self, slots, current: 0, near: 0 }
     }
 }
 
@@ -175,26 +157,29 @@ const PAGE: u64 = 4096;
 /// Pages that a reader keeps, by the low bits of their numbers.
 const SLOTS: usize = 8;
 
-/// Reads small values, a page at a time, and keeps a few of the pages.
+/// Reads small values, a page at a time, and keeps a few of the pages. What
+/// the source has in memory is not copied, and is read a whole run at a time.
 #[derive(Debug)]
 pub struct MemoryReader<'m, 's> {
     memory: &'m CapturedMemory<'s>,
-    slots: [Slot; SLOTS],
+    slots: [Slot<'s>; SLOTS],
+    /// The slot that was read last.
+    current: usize,
+    /// The run that was found last.
+    near: usize,
 }
 
-/// A part of a page that is captured as a whole, or not at all.
+/// Addresses that are captured as a whole, or not at all.
 #[derive(Debug, Default)]
-struct Slot {
+struct Slot<'s> {
     start: u64,
     size: u64,
-    captured: bool,
-    /// A page of buffer, used again for other pages, and how much of it is
-    /// captured bytes.
-    bytes: Vec<u8>,
-    filled: usize,
+    /// Their bytes, or as many of them as can be read; none where they are
+    /// not captured. A page of buffer is used again for other pages.
+    bytes: Cow<'s, [u8]>,
 }
 
-impl Slot {
+impl Slot<'_> {
     #[inline]
     fn holds(&self, address: u64) -> bool {
         address.wrapping_sub(self.start) < self.size
@@ -204,7 +189,7 @@ impl Slot {
     #[inline]
     fn from(&self, address: u64) -> &[u8] {
         let offset = usize::try_from(address.wrapping_sub(self.start)).unwrap_or(usize::MAX);
-        self.bytes.get(offset..self.filled).unwrap_or(&[])
+        self.bytes.get(offset..).unwrap_or(&[])
     }
 }
 
@@ -212,21 +197,49 @@ impl MemoryReader<'_, '_> {
     /// `N` bytes at `address`; `None` unless all are captured.
     #[inline]
     pub fn array<const N: usize>(&mut self, address: u64) -> Option<[u8; N]> {
-        match self.rest(address).first_chunk::<N>() {
+        let bytes = self.rest(address);
+        match bytes.first_chunk::<N>() {
             Some(bytes) => Some(*bytes),
+            None if bytes.is_empty() => None,
             None => self.across(address),
         }
     }
 
-    /// The captured bytes from `address` on to the end of its page, or as far
-    /// as they go without a gap in it; none where `address` is not captured.
+    /// Captured bytes from `address` on: to the end of its page at least, or
+    /// as far as they go without a gap; none where `address` is not captured.
     #[inline]
     pub fn rest(&mut self, address: u64) -> &[u8] {
-        let at = usize::try_from(address / PAGE % 8).unwrap_or(0);
-        if !self.slots.get(at).is_some_and(|slot| slot.holds(address)) {
-            self.load(at, address);
+        if !self.slots.get(self.current).is_some_and(|slot| slot.holds(address)) {
+            self.turn_to(address);
         }
-        self.slots.get(at).map_or(&[], |slot| slot.from(address))
+        self.slots.get(self.current).map_or(&[], |slot| slot.from(address))
+    }
+
+    /// The first captured byte from `address` on, below `end`.
+    pub fn captured_from(&mut self, address: u64, end: u64) -> Option<u64> {
+        let start = self.run_from(address)?.start().max(address);
+        (start < end).then_some(start)
+    }
+
+    /// The first captured run that does not end before `address`.
+    pub fn run_from(&mut self, address: u64) -> Option<AddressRange> {
+        let first = self.place_from(address);
+        self.memory.ranges.get(first).map(|run| run.range)
+    }
+
+    /// The place of that run: most often that of the run found last, or the
+    /// next.
+    fn place_from(&mut self, address: u64) -> usize {
+        let ends_before = |run: &CapturedRange| run.range.last() < address;
+        let ranges = &self.memory.ranges;
+        let is_first = |at: &usize| {
+            ranges.get(*at).is_some_and(|run| !ends_before(run))
+                && at.checked_sub(1).and_then(|at| ranges.get(at)).is_none_or(ends_before)
+        };
+        let mut near = [self.near, self.near.saturating_add(1)].into_iter();
+        let found = near.find(is_first);
+        self.near = found.unwrap_or_else(|| ranges.partition_point(ends_before));
+        self.near
     }
 
     /// Fills `buffer` from `address`; `false` unless all bytes are captured.
@@ -252,10 +265,7 @@ impl MemoryReader<'_, '_> {
 
     /// Bytes at the end of a page or of a captured run.
     #[cold]
-    fn across<const N: usize>(&mut self, address: u64) -> Option<[u8; N]> {
-        if self.rest(address).is_empty() {
-            return None;
-        }
+    fn across<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
         self.memory.array(address).ok()
     }
 
@@ -292,22 +302,59 @@ impl MemoryReader<'_, '_> {
         }
     }
 
-    #[cold]
-    fn load(&mut self, at: usize, address: u64) {
-        let Some(slot) = self.slots.get_mut(at) else { return };
-        let mut bytes = std::mem::take(&mut slot.bytes);
-        *slot = self.memory.around(address);
-        if slot.captured {
-            bytes.resize(usize::try_from(PAGE).unwrap_or(0), 0);
-            let size = usize::try_from(slot.size).unwrap_or(0);
-            let wanted = bytes.get_mut(..size).unwrap_or_default();
-            slot.filled = match self.memory.read(slot.start, wanted) {
-                Ok(()) => size,
-                Err(ReadError::CutShort { got }) => got,
-                Err(_) => 0,
-            };
+    /// Reads the slot of the page around `address` from here on: with what is
+    /// captured around it, or that nothing is up to the next run.
+    #[inline(never)]
+    fn turn_to(&mut self, address: u64) {
+        self.current = usize::try_from(address / PAGE % 8).unwrap_or(0);
+        if self.slots.get(self.current).is_some_and(|slot| slot.holds(address)) {
+            return;
         }
-        slot.bytes = bytes;
+        let first = self.place_from(address);
+        let memory = self.memory;
+        let Some(slot) = self.slots.get_mut(self.current) else { return };
+        let run = memory.ranges.get(first);
+        if let Some(run) = run.filter(|run| run.range.contains(address)) {
+            slot.hold(memory.source, run, address);
+        } else {
+            let before = first.checked_sub(1).and_then(|at| memory.ranges.get(at));
+            let start = before.map_or(0, |run| run.range.last().saturating_add(1));
+            slot.hold_none(start, run.map_or(u64::MAX, |run| run.range.start()));
+        }
+    }
+}
+
+impl<'s> Slot<'s> {
+    /// Takes the run, or the part of it in the page around `address` where
+    /// the source lends none of its bytes.
+    fn hold(&mut self, source: &'s Source, run: &CapturedRange, address: u64) {
+        (self.start, self.size) = (run.range.start(), run.range.size());
+        if let Some(lent) = source.lend(run.offset, self.size) {
+            self.bytes = Cow::Borrowed(lent);
+            return;
+        }
+        let page = address & !PAGE.wrapping_sub(1);
+        let last = run.range.last().min(page | PAGE.wrapping_sub(1));
+        self.start = self.start.max(page);
+        self.size = last.saturating_sub(self.start).saturating_add(1);
+        let offset = run.offset.saturating_add(self.start.saturating_sub(run.range.start()));
+        let mut buffer = match std::mem::take(&mut self.bytes) {
+            Cow::Owned(buffer) => buffer,
+            Cow::Borrowed(_) => Vec::new(),
+        };
+        buffer.resize(usize::try_from(self.size).unwrap_or(0), 0);
+        let got = source.read_at(offset, &mut buffer).unwrap_or(0);
+        buffer.truncate(got);
+        self.bytes = Cow::Owned(buffer);
+    }
+
+    /// Takes addresses that are not captured.
+    fn hold_none(&mut self, start: u64, end: u64) {
+        (self.start, self.size) = (start, end.saturating_sub(start));
+        match &mut self.bytes {
+            Cow::Borrowed(lent) => *lent = &[],
+            Cow::Owned(buffer) => buffer.clear(),
+        }
     }
 }
 
@@ -520,5 +567,40 @@ mod tests {
         assert_eq!(memory.reader().u32(0x100e), Some(u32::from_le_bytes([14, 15, 100, 101])));
         assert_eq!(memory.bytes_at(0x1010, 1 << 40).len(), 16);
         assert_eq!(memory.captured_in(AddressRange::new(0x1008, 16).unwrap()), 16);
+    }
+
+    #[test]
+    fn what_is_lent_and_what_is_read_is_the_same() {
+        let bytes: Vec<u8> = (0..40_000_u32).map(|at| (at ^ at >> 8) as u8).collect();
+        let name = format!("dumpmap-{}-lent-and-read", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let sources = [Source::from_bytes(bytes), Source::open_positioned(&path).unwrap()];
+        std::fs::remove_file(&path).unwrap();
+        assert!(sources[0].lend(0, 8).is_some() && sources[1].lend(0, 8).is_none());
+        let [lent, read] = sources.each_ref().map(|source| CapturedMemory {
+            source,
+            ranges: vec![
+                run(0x1ffd, 0x3333, 7),
+                run(0x5330, 0x10, 30_000),
+                run(0x6000, 0x2000, 100),
+                run(0x9_0002, 5, 20_000),
+            ],
+            present: true,
+            bytes: 0,
+            missing: 0,
+        });
+        let (mut lent, mut read) = (lent.reader(), read.reader());
+        // Upwards, and from page to page.
+        let places = (0x1f00..0x8100_u64).chain(0x8_ffff..0x9_0010);
+        let places = places.chain((0..9_000).map(|step| step * 0x1235 % 0xa_0000));
+        for at in places {
+            assert_eq!(lent.u64(at), read.u64(at), "{at:#x}");
+            assert_eq!(lent.u8(at), read.u8(at), "{at:#x}");
+            assert_eq!(lent.rest(at).is_empty(), read.rest(at).is_empty(), "{at:#x}");
+            assert_eq!(lent.captured_from(at, 0x9_0005), read.captured_from(at, 0x9_0005));
+            let first = lent.memory.ranges.iter().find(|run| run.range.last() >= at);
+            assert_eq!(lent.run_from(at), first.map(|run| run.range), "{at:#x}");
+        }
     }
 }

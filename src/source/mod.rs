@@ -2,10 +2,10 @@
 //!
 //! Streams are borrowed from a mapped or whole-read file with
 //! [`Source::slice`]; memory contents are copied with positioned reads
-//! ([`Source::read_at`]). Contents never go through the map: the kernel's
-//! read-ahead turned 1.2 MB of needed pages into 1.77 GB of disk reads, and
-//! every touched page would count as memory of ours. Runs over many dumps map
-//! nothing ([`Source::open_positioned`]).
+//! ([`Source::read_at`]). Those of large files never go through the map: the
+//! kernel's read-ahead turned 1.2 MB of needed pages into 1.77 GB of disk
+//! reads, and every touched page would count as memory of ours. Runs over many
+//! dumps map nothing ([`Source::open_positioned`]).
 
 mod format;
 mod mapped;
@@ -26,8 +26,8 @@ use positioned::PositionedFile;
 /// Files up to this size are read whole: one read beats mapping and faulting.
 const READ_WHOLE: u64 = 1 << 20;
 
-/// Up to this size contents are copied from the map, too: the whole of such a
-/// file may be touched without harm, and a copy is cheaper than a call.
+/// Up to this size contents are taken from the map, too: the whole of such a
+/// file may be touched without harm, and that is cheaper than a call.
 const COPY_FROM_MAP: u64 = 32 << 20;
 
 /// The most bytes that are taken from a pipe: all of them are held in memory.
@@ -228,6 +228,17 @@ impl Source {
         self.slice(offset, size.min(left)).unwrap_or(&[])
     }
 
+    /// `size` bytes of contents at `offset` without a copy, where
+    /// [`read_at`](Self::read_at) would copy from memory; `None` where it
+    /// would read from the file, and where not all of them are there.
+    pub(crate) fn lend(&self, offset: u64, size: u64) -> Option<&[u8]> {
+        match &self.bytes {
+            Bytes::Owned(bytes) => part(bytes, offset, size),
+            Bytes::Mapped(file) if self.len() <= COPY_FROM_MAP => part(file.bytes(), offset, size),
+            Bytes::Mapped(_) | Bytes::Positioned(_) => None,
+        }
+    }
+
     /// Copies bytes at `offset` into `buffer`: how many is in the answer,
     /// less than asked at the end of the file, or of the prefix.
     ///
@@ -240,7 +251,7 @@ impl Source {
             _ => {
                 let size = self.unpacked().saturating_sub(offset);
                 let size = size.min(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
-                let bytes = self.slice(offset, size).unwrap_or(&[]);
+                let bytes = self.lend(offset, size).unwrap_or(&[]);
                 if let Some(target) = buffer.get_mut(..bytes.len()) {
                     target.copy_from_slice(bytes);
                 }

@@ -12,7 +12,7 @@ const SECOND: u64 = 0x20_0000;
 const THIRD: u64 = 0x30_0000;
 
 /// A dump whose memory is these blocks, each an allocation of its own.
-fn dump_of(blocks: &[(u64, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn dump_of(blocks: &[(u64, Vec<u8>)]) -> Vec<u8> {
     let mut system = vec![0; 56];
     system[0] = 9;
     system[20..24].copy_from_slice(&2_u32.to_le_bytes());

@@ -3,6 +3,7 @@
 
 use super::super::context::{Context, at, pointer_size};
 use super::super::nt_layout::NtLayout;
+use super::position::position;
 use crate::dump::PointerWidth;
 
 pub(super) const BUSY: u8 = 0x01;
@@ -109,40 +110,41 @@ impl Encoding {
     /// whose size is not 0. The header at `start` is captured.
     pub(super) fn candidate(&self, context: &mut Context<'_, '_>, start: u64) -> Candidate {
         let Header::Encoded(key) = self.header else { return Candidate::At(start) };
-        let key = u64::from_le_bytes(key);
+        let [a, b, c, d, ..] = key;
+        let key = u32::from_le_bytes([a, b, c, d]);
         let bytes = context.memory.rest(header_of(start, self.width));
-        let skipped = match self.width {
+        let (sound, whole) = match self.width {
             PointerWidth::Bits32 => {
                 let headers = bytes.as_chunks::<8>().0;
-                headers.iter().take_while(|header| !is_sound(**header, key)).count()
+                let is_sound = |[a, b, c, d, ..]: &[u8; 8]| is_sound([*a, *b, *c, *d], key);
+                (position::<8, _>(headers, is_sound), headers.len())
             }
             PointerWidth::Bits64 => {
                 let headers = bytes.as_chunks::<16>().0;
-                let first = |granule: &&[u8; 16]| granule.first_chunk::<8>().copied();
-                let unsound = |granule: &&[u8; 16]| {
-                    first(granule).is_some_and(|header| !is_sound(header, key))
-                };
-                headers.iter().take_while(unsound).count()
+                let is_sound = |[a, b, c, d, ..]: &[u8; 16]| is_sound([*a, *b, *c, *d], key);
+                (position::<8, _>(headers, is_sound), headers.len())
             }
         };
-        let size = self.granule();
-        let whole = bytes.len().checked_div(usize::try_from(size).unwrap_or(16)).unwrap_or(0);
-        let skipped_bytes = u64::try_from(skipped).unwrap_or(0).saturating_mul(size);
-        let place = start.saturating_add(skipped_bytes);
-        // The last header of a page may have its granule end in the next.
-        match skipped == whole && skipped > 0 {
-            true => Candidate::NoneBefore(place),
-            false => Candidate::At(place),
+        let place = |headers: usize| {
+            let headers = u64::try_from(headers).unwrap_or(0);
+            start.saturating_add(headers.saturating_mul(self.granule()))
+        };
+        match sound {
+            Some(before) => Candidate::At(place(before)),
+            // The last header of a page may have its granule end in the next.
+            None if whole == 0 => Candidate::At(start),
+            None => Candidate::NoneBefore(place(whole)),
         }
     }
 }
 
-/// Checksum and size of an encoded header.
+/// Checksum and size of an encoded header that begins with these bytes.
 #[inline]
-fn is_sound(stored: [u8; 8], key: u64) -> bool {
-    let word = u64::from_le_bytes(stored) ^ key;
-    let sum = word ^ (word >> 8) ^ (word >> 16) ^ (word >> 24);
-    sum & 0xff == 0 && word & 0xffff != 0
+fn is_sound(stored: [u8; 4], key: u32) -> bool {
+    let word = u32::from_le_bytes(stored) ^ key;
+    let sum = word ^ (word >> 16);
+    let sum = sum ^ (sum >> 8);
+    (sum & 0xff == 0) & (word & 0xffff != 0)
 }
 
 pub(super) fn granule(width: PointerWidth) -> u64 {

@@ -2,12 +2,12 @@
 //! without symbols: from structures of which the other side is known.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use super::super::context::Context;
 use super::super::nt_layout::{self, LowFragmentation};
 use super::super::{Heap, HeapPart, HeapType};
 use super::page_segment::{self, RangeKind};
+use super::signatures::{Known, Signatures};
 use super::user_blocks::{self, UserBlocks};
 use super::{segment_lfh, vs};
 use crate::addr::AddressRange;
@@ -61,13 +61,16 @@ impl Keys {
 /// Containers asked at most; the key is the one that most agree on.
 const ENOUGH: usize = 64;
 
-pub(super) fn find(dump: &Dump<'_>, map: &RegionMap<'_>, heaps: &[Heap]) -> Keys {
-    Keys {
-        native: of_width(dump, map, heaps, PointerWidth::Bits64),
-        other: of_width(dump, map, heaps, PointerWidth::Bits32),
+/// The keys, and the signatures that were found on the way.
+pub(super) fn find(dump: &Dump<'_>, map: &RegionMap<'_>, heaps: &[Heap]) -> (Keys, Known) {
+    let mut known = Known::default();
+    let keys = Keys {
+        native: of_width(dump, map, heaps, PointerWidth::Bits64, &mut known),
+        other: of_width(dump, map, heaps, PointerWidth::Bits32, &mut known),
         segment: [PointerWidth::Bits64, PointerWidth::Bits32]
             .map(|width| of_segments(dump, map, heaps, width)),
-    }
+    };
+    (keys, known.sorted())
 }
 
 fn of_width(
@@ -75,6 +78,7 @@ fn of_width(
     map: &RegionMap<'_>,
     heaps: &[Heap],
     width: PointerWidth,
+    known: &mut Known,
 ) -> Option<u32> {
     let wanted = |heap: &&Heap| {
         heap.width == width
@@ -90,14 +94,21 @@ fn of_width(
     let heaps: Vec<&Heap> = heaps.iter().filter(wanted).filter(|heap| has_key(heap)).collect();
     let parts = heaps.iter().flat_map(|heap| &heap.parts);
     let mut found = Vec::new();
+    let nothing = Known::default();
     for part in parts.filter(|part| part.role == "segment") {
-        let ended = user_blocks::signatures(dump, part.range, &mut |hit| {
+        let mut signatures = Signatures::of(part.range, &nothing);
+        let mut hits = Vec::new();
+        while found.len() < ENOUGH
+            && let Some(hit) = signatures.next(&mut context.memory)
+        {
             let blocks = user_blocks::at_signature(&mut context, hit, Some(width));
             found.extend(blocks.filter(|blocks| blocks.masked.is_some()));
-            if found.len() < ENOUGH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        if ended.is_break() {
-            break;
+            if hits.len() <= Known::HITS {
+                hits.push(hit);
+            }
+        }
+        if let Some(passed) = signatures.passed(part.range) {
+            known.add(passed, &hits);
         }
     }
     vote(&found)

@@ -1,17 +1,16 @@
 //! The NT heap's low-fragmentation heap: the blocks in a container. Windows 8
 //! and later say in a bitmap which are busy, Windows 7 in each block's header.
 
-use std::ops::ControlFlow;
-
 use super::super::nt_layout::{self, LowFragmentation};
 use super::block::{Block, Internal, Place, State};
 use super::entry::header_of;
 use super::nt::NtHeap;
 use super::outcome::Reason;
+use super::signatures::Signatures;
+use super::sink::Row;
 use super::user_blocks::{self, UserBlocks};
 use super::{Walker, entry};
 use crate::addr::AddressRange;
-use crate::dump::Dump;
 
 /// A container in a heap.
 pub(super) struct Container {
@@ -76,35 +75,39 @@ pub(super) fn blocks(walker: &mut Walker<'_, '_, '_>, nt: NtHeap, container: &Co
 }
 
 fn give(walker: &mut Walker<'_, '_, '_>, container: &Container, granule: u64) {
-    let blocks = &container.blocks;
-    let mut busy = 0_u64;
-    let mut at = container.first;
-    for index in (0_u32..).take(usize::try_from(blocks.blocks).unwrap_or(0)) {
-        let header = header_of(at, blocks.width).saturating_add(7);
-        let unused = walker.context.memory.u8(header);
-        let is_busy = match blocks.bits.is_empty() {
-            true => unused != Some(FREE),
-            false => blocks.bit(index.into()),
+    let Container { blocks, start, first, stride } = container;
+    let row = Row {
+        container: *start,
+        first: *first,
+        size: *stride,
+        count: u32::try_from(blocks.blocks).unwrap_or(u32::MAX),
+        header: granule,
+    };
+    let memory = &mut walker.context.memory;
+    let unused_at = header_of(7, blocks.width);
+    let mut bits = 0;
+    let busy = walker.sink.row(row, |index, at| {
+        let unused_at = at.saturating_add(unused_at);
+        let (is_busy, unused) = match blocks.bitmap {
+            Some(bitmap) => {
+                if index & 7 == 0 {
+                    bits = memory.u8(bitmap.saturating_add((index >> 3).into())).unwrap_or(0);
+                }
+                let is_busy = bits >> (index & 7) & 1 != 0;
+                (is_busy, if is_busy { memory.u8(unused_at) } else { None })
+            }
+            None => {
+                let unused = memory.u8(unused_at);
+                (unused != Some(FREE), unused)
+            }
         };
-        busy = busy.saturating_add(u64::from(is_busy));
         let user_size = match is_busy {
-            true => unused.and_then(|unused| user_size(container.stride, unused)),
-            false => container.stride.checked_sub(8),
+            true => unused.and_then(|unused| user_size(*stride, unused)),
+            false => stride.checked_sub(8),
         };
-        walker.sink.block(Block {
-            start: at,
-            size: container.stride,
-            address: at.saturating_add(granule),
-            user_size,
-            state: if is_busy { State::Busy } else { State::Free },
-            place: Place::LowFragmentation { container: container.start, index },
-        });
-        if walker.sink.stopped {
-            return;
-        }
-        at = at.saturating_add(container.stride);
-    }
-    walker.sink.bucket(container.stride, blocks.blocks, busy);
+        (is_busy, user_size)
+    });
+    let Some(busy) = busy else { return };
     let free = blocks.blocks.saturating_sub(busy);
     if let Some(depth) = blocks.depth.filter(|depth| *depth != free) {
         walker.sink.torn(blocks.header, Reason::LowFragmentation, || {
@@ -128,32 +131,14 @@ pub(super) fn without_entries(walker: &mut Walker<'_, '_, '_>, range: AddressRan
     let layout = nt_layout::choose(&mut walker.context, heap.address, heap.width);
     let front_end = layout
         .and_then(|(layout, _)| walker.context.pointer(heap.address, layout.front_end, heap.width));
-    let mut rest = Some(range);
+    let mut signatures = Signatures::of(range, &walker.scope.signatures);
     let mut free_from = range.start();
-    while let Some(next) = rest {
-        let hits = some_hits(walker.scope.dump, next);
-        for hit in &hits {
-            free_from = at_hit(walker, range, front_end, *hit, free_from).unwrap_or(free_from);
-            if walker.sink.stopped {
-                return;
-            }
+    while let Some(hit) = signatures.next(&mut walker.context.memory) {
+        free_from = at_hit(walker, range, front_end, hit, free_from).unwrap_or(free_from);
+        if walker.sink.stopped {
+            return;
         }
-        let more = hits.last().filter(|_| hits.len() >= HITS);
-        rest = more.and_then(|last| AddressRange::between(last.saturating_add(4), range.end()));
     }
-}
-
-/// Signatures kept at a time: a long list of them never is.
-const HITS: usize = 1_024;
-
-/// The first signatures in a range.
-fn some_hits(dump: &Dump<'_>, range: AddressRange) -> Vec<u64> {
-    let mut hits = Vec::new();
-    let _ = user_blocks::signatures(dump, range, &mut |hit| {
-        hits.push(hit);
-        if hits.len() < HITS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    hits
 }
 
 /// Gives the container whose signature is at `hit`, unless it begins before

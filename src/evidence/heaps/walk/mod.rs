@@ -24,8 +24,10 @@ mod nt_old;
 mod outcome;
 mod page;
 mod page_segment;
+mod position;
 mod segment;
 mod segment_lfh;
+mod signatures;
 mod sink;
 mod uncommitted;
 mod user_blocks;
@@ -63,19 +65,22 @@ pub struct Scope<'a, 's> {
     pub heaps: &'a [Heap],
     /// What their structures are XORed with.
     pub keys: Keys,
+    /// The signatures of containers that the search for the keys has found.
+    signatures: signatures::Known,
 }
 
 impl<'a, 's> Scope<'a, 's> {
     /// Finds the keys: reads user blocks of the low-fragmentation heap until
     /// enough of them agree.
     pub fn of(dump: &'a Dump<'s>, map: &'a RegionMap<'s>, heaps: &'a [Heap]) -> Scope<'a, 's> {
-        Scope { dump, map, heaps, keys: keys::find(dump, map, heaps) }
+        let (keys, signatures) = keys::find(dump, map, heaps);
+        Scope { dump, map, heaps, keys, signatures }
     }
 }
 
 /// Gives every block of the heap at `index` in the scope's list to `visit`:
 /// part by part, upwards in each, blocks of a container behind it.
-pub fn walk(scope: &Scope<'_, '_>, index: usize, visit: &mut dyn FnMut(&Block)) -> Walk {
+pub fn walk(scope: &Scope<'_, '_>, index: usize, visit: &mut impl FnMut(&Block)) -> Walk {
     let mut all = |block: &Block| {
         visit(block);
         ControlFlow::Continue(())
@@ -160,10 +165,7 @@ impl Walker<'_, '_, '_> {
     }
 
     /// The first captured byte from `address` on, below `end`.
-    fn captured_from(&self, address: u64, end: u64) -> Option<u64> {
-        let ranges = self.scope.dump.captured.ranges();
-        let first = ranges.partition_point(|run| run.range.last() < address);
-        let start = ranges.get(first)?.range.start().max(address);
-        (start < end).then_some(start)
+    fn captured_from(&mut self, address: u64, end: u64) -> Option<u64> {
+        self.context.memory.captured_from(address, end)
     }
 }

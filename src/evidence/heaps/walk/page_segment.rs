@@ -144,7 +144,7 @@ fn by_fields(
     seg_context: SegContext,
     fields: &Fields,
 ) -> (Vec<Range>, i32) {
-    let mut ranges = Vec::new();
+    let mut ranges = Vec::with_capacity(usize::try_from(DESCRIPTORS).unwrap_or(0));
     let mut score = 0_i32;
     let mut index = u64::from(seg_context.first_descriptor);
     // Behind an unread descriptor only the first one of a range in use tells

@@ -4,9 +4,9 @@
 
 use super::super::context::{Context, at};
 use super::Walker;
-use super::block::{Block, Place, State};
 use super::keys::low;
 use super::outcome::{MissingWhy, Reason};
+use super::sink::Row;
 use super::vs;
 use crate::addr::AddressRange;
 use crate::dump::PointerWidth;
@@ -165,38 +165,29 @@ pub(super) fn blocks(walker: &mut Walker<'_, '_, '_>, subsegment: Subsegment, ke
         walker.sink.missing(Some(subsegment.range), MissingWhy::NotCaptured);
         return;
     };
-    let mut busy = 0_u64;
-    let mut cursor = start.saturating_add(first);
-    let states = bits.iter().flat_map(|byte| [0, 2, 4, 6].map(|shift| byte >> shift & 3));
-    let count = usize::try_from(subsegment.blocks).unwrap_or(0);
-    for (index, state) in (0_u32..).zip(states.take(count)) {
+    let row = Row {
+        container: start,
+        first: start.saturating_add(first),
+        size,
+        count: u32::try_from(subsegment.blocks).unwrap_or(u32::MAX),
+        header: 0,
+    };
+    let memory = &mut walker.context.memory;
+    let mut states = bits.iter().flat_map(|byte| [0, 2, 4, 6].map(|shift| byte >> shift & 3));
+    let busy = walker.sink.row(row, |_, at| {
         /// The block is busy; its last bytes say how many are unused.
         const BUSY: u8 = 1;
         const UNUSED: u8 = 2;
+        let state = states.next().unwrap_or(0);
         let is_busy = state & BUSY != 0;
-        busy = busy.saturating_add(u64::from(is_busy));
-        let end = cursor.saturating_add(size);
-        let user_size = match state & UNUSED != 0 && is_busy {
+        let user_size = match is_busy && state & UNUSED != 0 {
+            true => vs::unused(memory, at.saturating_add(size))
+                .and_then(|unused| size.checked_sub(unused)),
             false => Some(size),
-            true => {
-                let unused = vs::unused(&mut walker.context, end);
-                unused.and_then(|unused| size.checked_sub(unused))
-            }
         };
-        walker.sink.block(Block {
-            start: cursor,
-            size,
-            address: cursor,
-            user_size,
-            state: if is_busy { State::Busy } else { State::Free },
-            place: Place::LowFragmentation { container: start, index },
-        });
-        if walker.sink.stopped {
-            return;
-        }
-        cursor = end;
-    }
-    walker.sink.bucket(size, subsegment.blocks, busy);
+        (is_busy, user_size)
+    });
+    let Some(busy) = busy else { return };
     // FreeCount lags behind in the subsegment in use, never ahead.
     let free = subsegment.blocks.saturating_sub(busy);
     if subsegment.free > free {

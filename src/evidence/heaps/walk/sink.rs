@@ -11,6 +11,18 @@ use crate::dump::Dump;
 /// What is told of every block; it may end the walk.
 pub(super) type Visit<'v> = dyn FnMut(&Block) -> ControlFlow<()> + 'v;
 
+/// Blocks of one size that follow each other in a container.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    /// Where the container begins, and where the first block.
+    pub(super) container: u64,
+    pub(super) first: u64,
+    pub(super) size: u64,
+    pub(super) count: u32,
+    /// Bytes of a block before what the program has.
+    pub(super) header: u64,
+}
+
 pub(super) struct Sink<'v> {
     visit: &'v mut Visit<'v>,
     walk: Walk,
@@ -75,6 +87,54 @@ impl<'v> Sink<'v> {
             add(&mut walk.entries.containers, 1);
         }
         self.stopped |= (self.visit)(&block).is_break();
+    }
+
+    /// The blocks of a container, and the container itself for the sums by
+    /// size. `tell` says of the block at an address whether it is busy, and its
+    /// user size. Answers how many are busy; `None` when the visitor has seen
+    /// enough.
+    pub(super) fn row(
+        &mut self,
+        row: Row,
+        mut tell: impl FnMut(u32, u64) -> (bool, Option<u64>),
+    ) -> Option<u64> {
+        let Row { container, size, header, .. } = row;
+        let usable = size.saturating_sub(header);
+        let (mut seen, mut busy, mut user_bytes) = (0_u32, 0_u32, 0_u64);
+        let mut start = row.first;
+        while seen < row.count {
+            let (is_busy, user_size) = tell(seen, start);
+            let state = if is_busy { State::Busy } else { State::Free };
+            let (address, index) = (start.wrapping_add(header), seen);
+            let place = Place::LowFragmentation { container, index };
+            let block = Block { start, size, address, user_size, state, place };
+            seen = seen.wrapping_add(1);
+            if is_busy {
+                busy = busy.wrapping_add(1);
+                add(&mut user_bytes, user_size.unwrap_or(usable));
+            }
+            if (self.visit)(&block).is_break() {
+                self.stopped = true;
+                break;
+            }
+            start = start.wrapping_add(size);
+        }
+        let (seen, busy) = (u64::from(seen), u64::from(busy));
+        let (walk, free) = (&mut self.walk, seen.saturating_sub(busy));
+        add(&mut walk.busy_blocks, busy);
+        add(&mut walk.busy_bytes, busy.saturating_mul(size));
+        add(&mut walk.user_bytes, user_bytes);
+        add(&mut walk.free_blocks, free);
+        add(&mut walk.free_bytes, free.saturating_mul(size));
+        if free > 0 {
+            walk.largest_free = walk.largest_free.max(size);
+        }
+        walk.internal_bytes = walk.internal_bytes.saturating_sub(seen.saturating_mul(size));
+        if self.stopped {
+            return None;
+        }
+        self.bucket(size, seen, busy);
+        Some(busy)
     }
 
     /// A container of the low-fragmentation heap, for the sums by size.

@@ -1,18 +1,14 @@
 //! `_HEAP_USERDATA_HEADER`: the containers of the NT heap's low-fragmentation
 //! heap, found in a heap's entries or by their signature.
 
-use std::ops::ControlFlow;
-
 use super::super::context::{Context, at, pointer_size};
 use super::super::{Heap, HeapType, nt_layout};
 use super::entry::granule;
+use super::signatures::{SIGNATURE, Signatures};
 use super::{Scope, keys};
 use crate::addr::AddressRange;
-use crate::dump::{Dump, PointerWidth};
-use crate::map::{MemoryType, State};
-
-/// `_HEAP_USERDATA_HEADER.Signature`.
-const SIGNATURE: u32 = 0xf0e0_d0c0;
+use crate::dump::{Dump, MemoryReader, PointerWidth};
+use crate::map::{MemoryType, Region, RegionMap, State};
 
 /// One container of blocks of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +34,9 @@ pub struct UserBlocks {
     /// Key ^ (FirstAllocationOffset | BlockStride << 16), once the subsegment
     /// tells the front end.
     pub(super) masked: Option<u32>,
-    /// One bit a block, set for busy; empty where headers tell.
-    pub(super) bits: Vec<u8>,
+    /// Where the bitmap is: one bit a block, set for busy. `None` where headers
+    /// tell.
+    pub(super) bitmap: Option<u64>,
 }
 
 /// Where the fields are, by version and width.
@@ -93,10 +90,15 @@ pub fn user_blocks(scope: &Scope<'_, '_>) -> Vec<UserBlocks> {
     let mut context = Context::new(scope.dump, scope.map);
     let mut found = Vec::new();
     let limit = scope.dump.limits.links;
-    private(scope.dump, scope.map, &mut |hit| {
-        found.extend(at_signature(&mut context, hit, None));
-        if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
+    'all: for part in private(scope.dump, scope.map) {
+        let mut signatures = Signatures::of(part, &scope.signatures);
+        while let Some(hit) = signatures.next(&mut context.memory) {
+            found.extend(at_signature(&mut context, hit, None));
+            if found.len() >= limit {
+                break 'all;
+            }
+        }
+    }
     let front_ends = front_ends(&mut context, scope);
     for blocks in &mut found {
         let key = scope.keys.low_fragmentation(blocks.width);
@@ -122,79 +124,19 @@ fn front_ends(context: &mut Context<'_, '_>, scope: &Scope<'_, '_>) -> Vec<(Poin
     nt.filter_map(of).collect()
 }
 
-/// Signatures in captured private memory.
-pub(super) fn private(
-    dump: &Dump<'_>,
-    map: &crate::map::RegionMap<'_>,
-    visit: &mut dyn FnMut(u64) -> ControlFlow<()>,
-) {
-    for run in dump.captured.ranges() {
-        if !map.knows_free() {
-            if signatures(dump, run.range, visit).is_break() {
-                return;
-            }
-            continue;
-        }
-        for region in map.regions_in(run.range) {
-            let wanted = region.state == State::Commit
-                && matches!(region.memory_type, Some(MemoryType::Private | MemoryType::Mapped));
-            let part = region.range.intersect(run.range).filter(|_| wanted);
-            if let Some(part) = part
-                && signatures(dump, part, visit).is_break()
-            {
-                return;
-            }
-        }
-    }
-}
-
-/// The addresses of the signature in the captured memory of a range, read in
-/// windows.
-pub(super) fn signatures(
-    dump: &Dump<'_>,
-    range: AddressRange,
-    visit: &mut dyn FnMut(u64) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    const WINDOW: usize = 0x1000;
-    let mut window = [0_u8; WINDOW];
-    let runs = dump.captured.ranges();
-    let first = runs.partition_point(|run| run.range.last() < range.start());
-    let inside = runs.get(first..).unwrap_or(&[]);
-    for part in inside.iter().map_while(|run| run.range.intersect(range)) {
-        let mut at = part.start().next_multiple_of(4);
-        while at <= part.last() {
-            let left = usize::try_from(part.end().saturating_sub(at)).unwrap_or(WINDOW);
-            let Some(bytes) = window.get_mut(..left.min(WINDOW)) else { break };
-            if dump.captured.read(at, bytes).is_err() {
-                break;
-            }
-            in_window(at, bytes, visit)?;
-            at = at.saturating_add(u64::try_from(WINDOW).unwrap_or(0));
-        }
-    }
-    ControlFlow::Continue(())
-}
-
-/// The signature in bytes that begin at `start`. Most chunks have none: they
-/// are compared as a whole.
-fn in_window(
-    start: u64,
-    bytes: &[u8],
-    visit: &mut dyn FnMut(u64) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    const CHUNK: usize = 16;
-    let is_signature = |word: &[u8; 4]| u32::from_le_bytes(*word) == SIGNATURE;
-    let mut at = start;
-    for chunk in bytes.as_chunks::<4>().0.chunks(CHUNK) {
-        if chunk.iter().fold(false, |any, word| any | is_signature(word)) {
-            let found = (0_u64..).zip(chunk).filter(|(_, word)| is_signature(word));
-            for (place, _) in found {
-                visit(at.saturating_add(place.saturating_mul(4)))?;
-            }
-        }
-        at = at.saturating_add(64);
-    }
-    ControlFlow::Continue(())
+/// Captured private memory.
+fn private(dump: &Dump<'_>, map: &RegionMap<'_>) -> impl Iterator<Item = AddressRange> {
+    let wanted = |region: &Region| {
+        region.state == State::Commit
+            && matches!(region.memory_type, Some(MemoryType::Private | MemoryType::Mapped))
+    };
+    dump.captured.ranges().iter().flat_map(move |run| {
+        let known = map.knows_free();
+        let regions = known.then(|| map.regions_in(run.range).filter(wanted));
+        let parts = regions.into_iter().flatten();
+        let parts = parts.filter_map(|region| region.range.intersect(run.range));
+        parts.chain((!known).then_some(run.range))
+    })
 }
 
 /// The container whose signature stands at `hit`, if it is one.
@@ -254,7 +196,7 @@ fn read(context: &mut Context<'_, '_>, layout: &Layout, header: u64) -> Option<U
         free: 0,
         depth: subsegment.as_ref().map(|subsegment| subsegment.depth),
         masked: None,
-        bits: Vec::new(),
+        bitmap: None,
     };
     let Some([offsets, count, buffer, data]) = layout.bitmap else {
         let subsegment = subsegment?;
@@ -269,16 +211,24 @@ fn read(context: &mut Context<'_, '_>, layout: &Layout, header: u64) -> Option<U
     if !sound || subsegment.as_ref().is_some_and(|subsegment| subsegment.blocks != blocks) {
         return None;
     }
-    let size = usize::try_from(blocks.div_ceil(8)).ok()?;
-    let mut bits = vec![0; size];
-    context.memory.fill(at(header, data), &mut bits).then_some(())?;
+    let bitmap = at(header, data);
     found.blocks = blocks;
-    found.bits = bits;
-    let busy = (0..blocks).filter(|index| found.bit(*index)).count();
-    found.free = blocks.saturating_sub(u64::try_from(busy).unwrap_or(blocks));
+    found.free = blocks.saturating_sub(ones(&mut context.memory, bitmap, blocks)?);
+    found.bitmap = Some(bitmap);
     let stored = context.word(header, offsets)?;
     found.masked = Some(stored ^ keys::low(header));
     Some(found)
+}
+
+/// How many of so many bits are set; `None` unless all are captured.
+fn ones(memory: &mut MemoryReader<'_, '_>, start: u64, bits: u64) -> Option<u64> {
+    (0..bits.div_ceil(8)).try_fold(0_u64, |ones, index| {
+        let byte = memory.u8(at(start, index))?;
+        let left = bits.saturating_sub(index.saturating_mul(8));
+        let beyond = 8_u64.saturating_sub(left);
+        let used = u8::MAX.checked_shr(u32::try_from(beyond).ok()?)?;
+        Some(ones.saturating_add((byte & used).count_ones().into()))
+    })
 }
 
 struct Subsegment {
@@ -307,12 +257,6 @@ fn subsegment(context: &mut Context<'_, '_>, layout: &Layout, header: u64) -> Op
 }
 
 impl UserBlocks {
-    /// Whether the block's bit says busy.
-    pub(super) fn bit(&self, index: u64) -> bool {
-        let byte = usize::try_from(index >> 3).ok().and_then(|at| self.bits.get(at));
-        byte.is_some_and(|byte| byte >> (index & 7) & 1 != 0)
-    }
-
     /// The key that this stride and a first block at `first` would mean.
     pub(super) fn key_for(&self, first: u64) -> Option<u32> {
         let stride = u32::try_from(self.block_size?).ok().filter(|stride| *stride <= 0xffff)?;

@@ -6,7 +6,7 @@ use super::Walker;
 use super::block::{Block, Place, State};
 use super::outcome::{MissingWhy, Reason};
 use crate::addr::AddressRange;
-use crate::dump::PointerWidth;
+use crate::dump::{MemoryReader, PointerWidth};
 
 /// A subsegment whose own check holds.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +131,7 @@ fn report(walker: &mut Walker<'_, '_, '_>, subsegment: Subsegment, start: u64, c
     let user_size = match (chunk.busy, word) {
         (false, _) => Some(size),
         (true, Some(word)) if word & UNUSED == 0 => Some(size),
-        (true, Some(_)) => unused(&mut walker.context, start.saturating_add(chunk.size))
+        (true, Some(_)) => unused(&mut walker.context.memory, start.saturating_add(chunk.size))
             .and_then(|unused| size.checked_sub(unused)),
         (true, None) => None,
     };
@@ -150,7 +150,7 @@ fn context_word(walker: &mut Walker<'_, '_, '_>, start: u64, header: u64) -> Opt
 }
 
 /// `_HEAP_LFH_UNUSED_BYTES_INFO`: the last two bytes of a block.
-pub(super) fn unused(context: &mut Context<'_, '_>, end: u64) -> Option<u64> {
-    let word = context.memory.u16(end.wrapping_sub(2))?;
+pub(super) fn unused(memory: &mut MemoryReader<'_, '_>, end: u64) -> Option<u64> {
+    let word = memory.u16(end.wrapping_sub(2))?;
     Some(if word & 0x8000 != 0 { 1 } else { u64::from(word & 0x3fff) })
 }
