@@ -57,10 +57,22 @@ fn is_engine(name: &str) -> bool {
     let ends = |suffix: &str| rest.eq_ignore_ascii_case(suffix);
     let is_library =
         || rest.starts_with('-') || rest.starts_with(".so") || ends(".dll") || ends(".exe");
-    let first = stem.bytes().next().map(|byte| byte.to_ascii_lowercase());
-    let mut alike = ENGINES.iter().filter(|known| known.bytes().next() == first);
-    alike.any(|known| known.eq_ignore_ascii_case(stem)) && (rest.is_empty() || is_library())
+    // Most names are told apart by their first letter.
+    let first = stem.bytes().next().map_or(0, |byte| 1 << (byte & 31));
+    first & FIRST_LETTERS != 0
+        && ENGINES.iter().any(|known| known.eq_ignore_ascii_case(stem))
+        && (rest.is_empty() || is_library())
 }
+
+/// Bit n: an engine's name begins with letter n of the alphabet, from 1 on.
+const FIRST_LETTERS: u32 = {
+    let (mut letters, mut at) = (0, 0);
+    while at < ENGINES.len() {
+        letters |= 1 << (ENGINES[at].as_bytes()[0] & 31);
+        at += 1;
+    }
+    letters
+};
 
 /// Code that its maker told the system of: the function tables of stream 13.
 pub(super) struct RegisteredCode {

@@ -2,6 +2,7 @@
 
 use super::common::{is_windows, some_of};
 use super::{Facts, Finding, Rule, Severity};
+use crate::dump::{FilePath, Module};
 
 pub(super) const RULE: Rule = Rule {
     id: "third-party-modules",
@@ -29,12 +30,13 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     if systems.is_empty() {
         return Vec::new();
     }
-    let is_other = |path: &str| {
-        folder(path).is_some_and(|of| {
-            !is_within(of, program) && !systems.iter().any(|system| is_within(of, system))
-        })
+    let is_other = |folder: &str| {
+        !is_within(folder, program) && !systems.iter().any(|system| is_within(folder, system))
     };
-    let other: Vec<_> = modules.iter().skip(1).filter(|module| is_other(&module.path)).collect();
+    // Neighbours of the list mostly come from one folder.
+    let by_folder = modules[1..].chunk_by(|left, right| folder(&left.path) == folder(&right.path));
+    let other: Vec<&Module<'_>> =
+        by_folder.filter(|same| folder(&same[0].path).is_some_and(is_other)).flatten().collect();
     if other.is_empty() {
         return Vec::new();
     }
@@ -55,25 +57,22 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
 
 /// The folder of a path with one, without a prefix for long paths. A bare
 /// file name has none: some writers leave paths out.
-fn folder(path: &str) -> Option<&str> {
-    let path = path.strip_prefix(r"\\?\").or_else(|| path.strip_prefix(r"\??\")).unwrap_or(path);
-    parent(path).filter(|folder| folder.len() > 2)
-}
-
-/// A path without its last part.
-fn parent(path: &str) -> Option<&str> {
-    let last = memchr::memrchr2(b'\\', b'/', path.as_bytes())?;
-    path.get(..last)
+fn folder(path: &FilePath) -> Option<&str> {
+    let before = path.strip_suffix(path.name())?;
+    let prefix = [r"\\?\", r"\??\"].into_iter().find_map(|prefix| before.strip_prefix(prefix));
+    let folder = prefix.unwrap_or(before).strip_suffix(['\\', '/'])?;
+    (folder.len() > 2).then_some(folder)
 }
 
 /// The Windows folder, from where the system's own libraries are.
-fn system_folder(path: &str) -> Option<&str> {
-    let name = crate::dump::file_name(path);
+fn system_folder(path: &FilePath) -> Option<&str> {
+    let name = path.name();
     let own = ["ntdll.dll", "kernel32.dll", "kernelbase.dll", "wow64.dll"];
     if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return None;
     }
-    parent(folder(path)?)
+    let (windows, _) = folder(path)?.rsplit_once(['\\', '/'])?;
+    Some(windows)
 }
 
 /// Whether a folder is another or below it. Neither a letter's case nor the
