@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,8 +46,22 @@ def build(manifest, binary, target, *options):
     return target / "release" / binary
 
 
-def build_dumpmap():
-    return build(ROOT / "Cargo.toml", "dumpmap", target_dir(), "--bin", "dumpmap")
+def build_dumpmap(*options):
+    return build(ROOT / "Cargo.toml", "dumpmap", target_dir(), "--bin", "dumpmap", *options)
+
+
+def build_limit(name="limit", *options):
+    """The floor: the least that reading a dump costs."""
+    # A copy: the shared folder may be read-only, and keeps its own lock file out of ours.
+    copy = target_dir() / "limit"
+    (copy / "src").mkdir(parents=True, exist_ok=True)
+    for source in ("Cargo.toml", "src"):
+        source = shared("bench") / "limit" / source
+        if source.is_dir():
+            shutil.copytree(source, copy / source.name, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(source, copy / source.name)
+    return build(copy / "Cargo.toml", name, copy / "target", *options)
 
 
 def make_dump(script, *arguments):

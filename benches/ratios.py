@@ -7,12 +7,11 @@ compares each run with its neighbour. Seconds differ between machines; the ratio
 
 import argparse
 import json
-import shutil
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import BENCHES, MB, Measure, build, build_dumpmap, data_dir, fail, make_dump, shared, target_dir
+from common import BENCHES, MB, Measure, build, build_dumpmap, build_limit, data_dir, fail, make_dump, target_dir
 
 WARM_UPS = 2
 
@@ -78,17 +77,7 @@ def dump_for(arguments):
 def build_reference(name):
     if name == "empty-clap":
         return build(BENCHES / "empty-clap" / "Cargo.toml", name, target_dir() / "empty-clap")
-    # A copy: the shared folder may be read-only, and keeps its own lock file out of ours.
-    copy = target_dir() / "limit"
-    (copy / "src").mkdir(parents=True, exist_ok=True)
-    for source in ("Cargo.toml", "src"):
-        source = shared("bench") / "limit" / source
-        if source.is_dir():
-            shutil.copytree(source, copy / source.name, dirs_exist_ok=True, copy_function=shutil.copyfile)
-        else:
-            shutil.copyfile(source, copy / source.name)
-    options = ["--features", "typed"] if name == "typed" else []
-    return build(copy / "Cargo.toml", name, copy / "target", *options)
+    return build_limit(name, *(["--features", "typed"] if name == "typed" else []))
 
 
 def measure_case(case, programs, measure, runs):

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """What `dumpmap scan` costs a dump, in one process, over many small dumps.
 
-Makes the dumps once (20,000 take 6 GB; --count makes fewer), warms the page cache, and runs `scan` with one and with two
-workers in turn, A B A B. Targets: 60 us of CPU a dump, two workers at most 1.2 times the CPU of one, 64 MB.
+Makes the dumps once (20,000 take 6 GB; --count makes fewer), warms the page cache, and runs `scan` with one worker, with two,
+and `limit` with positioned reads in turn, A B C A B C. Targets: 60 us of CPU a dump, two workers at most 1.2 times the CPU of
+one, 64 MB. The program is built with the allocator of the released ones, the feature `mimalloc`.
 With --peer also `minidump-stackwalk`, which takes one dump a process, on every dump of an even sample of 200.
 """
 
 import argparse
 import json
+import os
 import random
 import resource
 import statistics
@@ -17,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import MB, Measure, build_dumpmap, data_dir, fail, make_dump, shared
+from common import MB, Measure, build_dumpmap, build_limit, data_dir, fail, make_dump, shared
 
 KINDS = 150
 
@@ -50,16 +52,28 @@ def dumps(folder, count):
     done.write_text(str(count))
 
 
-def timed(command):
+def timed(command, **environment):
     """CPU and wall seconds of one run."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.monotonic()
-    run = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    run = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                         env={**os.environ, **environment})
     wall = time.monotonic() - begun
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if run.returncode not in (0, 2):
         fail(f"{command}: {run.stderr}")
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, wall
+
+
+def limit_cpu(limit, folder):
+    """CPU seconds a dump of the least that reading the dumps can cost."""
+    found = sorted(folder.rglob("*.dmp"))
+    spent = 0.0
+    # As many as an argument list holds.
+    for at in range(0, len(found), 5_000):
+        cpu, _ = timed([limit, *found[at : at + 5_000]], LIMIT_PREAD="1")
+        spent += cpu
+    return spent / len(found)
 
 
 def peer_cpu(program, folder):
@@ -87,19 +101,25 @@ def main():
     options = parser.parse_args()
     folder = options.folder or data_dir() / "scan"
     dumps(folder, options.count)
-    dumpmap = options.dumpmap or build_dumpmap()
+    dumpmap = options.dumpmap or build_dumpmap("--features", "mimalloc")
+    limit = build_limit()
     command = [dumpmap, "scan", folder, "-f", "jsonl", "--ignore-unreadable"]
     timed(command)
     rows = {1: [], 2: []}
+    floor = []
     for _ in range(options.runs):
         for jobs in rows:
             rows[jobs].append(timed([*command, "-j", jobs]))
+        floor.append(limit_cpu(limit, folder))
     peaks = {jobs: Measure()([*command, "-j", jobs]).peak for jobs in rows}
     cpu = {jobs: statistics.median(cpu for cpu, _ in runs) for jobs, runs in rows.items()}
     more = statistics.median(two[0] / one[0] for one, two in zip(rows[1], rows[2]))
     faster = statistics.median(one[1] / two[1] for one, two in zip(rows[1], rows[2]))
+    over = statistics.median(one[0] / options.count / least for one, least in zip(rows[1], floor))
     result = {
         "dumps": options.count,
+        "limit_us_a_dump": statistics.median(floor) * 1e6,
+        "cpu_over_limit": over,
         "cpu_us_a_dump": cpu[1] / options.count * 1e6,
         "cpu_two_workers": more,
         "speedup_two_workers": faster,
@@ -107,6 +127,7 @@ def main():
     }
     print(f"{options.count:,} dumps")
     print(f"CPU a dump, one worker   {result['cpu_us_a_dump']:8.1f} us   target 60")
+    print(f"CPU a dump, limit        {result['limit_us_a_dump']:8.1f} us   {over:.2f} x of it")
     print(f"CPU of two workers       {more:8.2f} x    target 1.2")
     print(f"two workers are faster   {faster:8.2f} x    target 1.6, on a machine with two idle processors")
     print(f"peak memory              {max(peaks.values()) / MB:8.1f} MB   target 64")

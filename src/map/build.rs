@@ -28,23 +28,24 @@ pub(super) fn build<'s>(dump: &Dump<'s>) -> RegionMap<'s> {
 /// stay in the file; otherwise they are copied, sorted and made disjoint.
 fn from_records<'s>(dump: &Dump<'s>, list: MemoryInfoList<'s>) -> RegionMap<'s> {
     let width = dump.system.width;
-    let check = check_records(&list, width, dump.captured.ranges());
-    let gap_meaning = if check.lists_free { GapMeaning::Unknown } else { GapMeaning::Free };
     let mut issues = Issues::default();
-    let whole = list.get(0).and_then(|first| AddressRange::spanning(first.base, check.last));
-    if check.clean && whole.is_some() {
+    let clean = clean_records(&list, width, dump.captured.ranges());
+    let whole =
+        clean.as_ref().and_then(|clean| AddressRange::spanning(list.get(0)?.base, clean.last));
+    if let (Some(clean), Some(whole)) = (clean, whole) {
         return RegionMap {
             source: MapSource::MemoryInfo,
             width,
-            range: whole,
-            gap_meaning,
+            range: Some(whole),
+            gap_meaning: gap_meaning(clean.lists_free),
             overlaps: 0,
             dropped: 0,
             issues,
             regions: Regions::Records(list),
-            telling: check.telling.indexes(),
+            telling: clean.telling.indexes(),
         };
     }
+    let gap_meaning = gap_meaning(list.iter().any(|raw| raw.is_free()));
     let before = list.len();
     let sound: Vec<Region> = list
         .iter()
@@ -95,20 +96,25 @@ fn clip_whole_space(regions: &mut Vec<Region>, issues: &mut Issues) {
     }
 }
 
-struct Check {
-    clean: bool,
+/// Free memory that is not listed is nowhere, when some is.
+fn gap_meaning(lists_free: bool) -> GapMeaning {
+    if lists_free { GapMeaning::Unknown } else { GapMeaning::Free }
+}
+
+/// What a list of sound records in address order has.
+struct Clean {
     lists_free: bool,
     last: u64,
     telling: Telling,
 }
 
-/// One pass: whether every record is sound and follows the one before, and
-/// which allocations tell something.
-fn check_records(
+/// One pass: `None` when a record is not sound or does not follow the one
+/// before.
+fn clean_records(
     list: &MemoryInfoList<'_>,
     width: PointerWidth,
     mut captured: &[CapturedRange],
-) -> Check {
+) -> Option<Clean> {
     let highest = width.mask(u64::MAX);
     let mut next_run = || match captured.split_first() {
         Some((run, rest)) => {
@@ -118,26 +124,29 @@ fn check_records(
         None => (u64::MAX, u64::MAX),
     };
     let (mut run_start, mut run_last) = next_run();
-    let (mut clean, mut lists_free) = (true, false);
+    let mut lists_free = false;
     let mut telling = Telling::new();
     let mut before = 0_u64;
     for (raw, index) in list.iter().zip(0_u32..) {
-        let last = raw.base.wrapping_add(raw.size.wrapping_sub(1));
         let free = raw.is_free();
+        let follows = raw.base > before || index == 0;
+        let has_bytes = raw.size != 0
+            && raw.base <= highest
+            && raw.size.wrapping_sub(1) <= highest.wrapping_sub(raw.base);
+        // What they are changes from record to record: no branches on it.
         let known_state = free | raw.is_committed() | raw.is_reserved();
         let known_kind = free | raw.is_private() | raw.is_mapped() | raw.is_image();
-        clean &= (raw.base > before) | (index == 0);
-        clean &= (raw.size != 0) & (raw.base <= highest);
-        clean &= raw.size.wrapping_sub(1) <= highest.wrapping_sub(raw.base);
-        clean &= known_state & known_kind;
+        if !follows || !has_bytes || !(known_state & known_kind) {
+            return None;
+        }
         lists_free |= free;
         while run_last < raw.base {
             (run_start, run_last) = next_run();
         }
         telling.look(index, &raw, raw.base == before.wrapping_add(1), run_start <= raw.base);
-        before = last;
+        before = raw.base.wrapping_add(raw.size.wrapping_sub(1));
     }
-    Check { clean, lists_free, last: before, telling }
+    Some(Clean { lists_free, last: before, telling })
 }
 
 /// The region of one record, or an issue why it has none.

@@ -35,8 +35,8 @@ pub struct Strip {
 }
 
 impl Strip {
-    /// A strip of at most `most` cells. A single one holds all there is, and
-    /// costs nothing: for runs that draw no picture.
+    /// A strip of at most `most` cells. A single one is no picture: nothing
+    /// needs to be added to it.
     pub(super) fn new(linear: bool, most: usize) -> Strip {
         let scale = if linear { Scale::Linear } else { Scale::Committed };
         let (cells, cell_size) = match most {
@@ -44,6 +44,12 @@ impl Strip {
             more => (Vec::with_capacity(more), PAGE),
         };
         Strip { scale, most, cells, cell_size, open: [0; KINDS], filled: 0 }
+    }
+
+    /// Whether there is a picture at all.
+    #[inline]
+    pub(super) fn draws(&self) -> bool {
+        self.most > 1
     }
 
     /// Whether free and reserved memory is shown too.

@@ -82,14 +82,14 @@ pub(super) fn block(
     addresses.dedup();
     let mut rest = addresses.as_slice();
     while let Some((first, after)) = rest.split_first() {
-        let allocation = map.allocation(*first);
-        let last = allocation.map_or(*first, |allocation| allocation.range.last());
+        let allocation = map.run_at(*first);
+        let last = allocation.map_or(*first, |allocation| allocation.range().last());
         let inside = after.partition_point(|address| *address <= last);
         rest = after.get(inside..).unwrap_or(&[]);
         let Some(allocation) = allocation else { continue };
-        let private =
-            map.find(*first).is_some_and(|region| region.memory_type == Some(MemoryType::Private));
-        if inside == 0 || !private || allocation.range.size() < SMALLEST {
+        let range = allocation.range();
+        let private = allocation.memory_type == Some(MemoryType::Private);
+        if inside == 0 || !private || range.size() < SMALLEST {
             continue;
         }
         let (source, detail) = match environment.tebs.is_empty() {
@@ -97,7 +97,6 @@ pub(super) fn block(
             false => (EvidenceSource::Teb, "TEBs and PEBs lie in it"),
         };
         let detail = Detail::Words(detail);
-        let range = allocation.range;
         claims.push(Claim {
             detail,
             ..named(range, RegionKind::Private, "PEB and TEB block", source)
