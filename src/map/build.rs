@@ -96,7 +96,7 @@ fn clip_whole_space(regions: &mut Vec<Region>, issues: &mut Issues) {
     }
 }
 
-/// Free memory that is not listed is nowhere, when some is.
+/// What lies between the records: free memory, unless the list has that too.
 fn gap_meaning(lists_free: bool) -> GapMeaning {
     if lists_free { GapMeaning::Unknown } else { GapMeaning::Free }
 }

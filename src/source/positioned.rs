@@ -96,9 +96,12 @@ impl PositionedFile {
     }
 
     /// Reads no more at once than what ends with the last of `ranges`, offsets
-    /// of first bytes and of the ones behind the last, that lies in the head;
-    /// of no use any more once the head is read.
+    /// of first bytes and of the ones behind the last, that lies in the head.
+    /// Nothing, once the head is read.
     pub(super) fn expect(&self, ranges: impl Iterator<Item = (u64, u64)>) {
+        if self.head.get().is_some() {
+            return;
+        }
         let ends = ranges.map(|(_, end)| end).filter(|end| *end <= self.len.min(HEAD));
         if let Some(end) = ends.max().filter(|end| *end > START) {
             self.reach.store(end, Ordering::Relaxed);
@@ -125,7 +128,11 @@ impl PositionedFile {
         if end <= self.start.len() as u64 {
             return Some(&self.start);
         }
-        if end <= self.reach.load(Ordering::Relaxed) { Some(self.head()) } else { None }
+        if end > self.reach.load(Ordering::Relaxed) {
+            return None;
+        }
+        let head = self.head();
+        (end <= head.len() as u64 || head.is_empty()).then_some(head)
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -287,6 +294,28 @@ mod tests {
         assert_eq!(source.slice(150_000, 500_000), Some(&whole[150_000..650_000]));
         assert_eq!(source.slice(u64::MAX, 1), None);
         assert!(source.failure().is_none());
+    }
+
+    #[test]
+    fn what_is_expected_changes_no_slice() {
+        let whole = bytes(200_000);
+        for (expected, again) in [(10_000, 90_000), (90_000, 10_000), (1_000, 300_000)] {
+            let path = file("expected", &whole);
+            let source = Source::open_positioned(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            for end in [expected, again] {
+                source.expect([(0, end), (0, 1 << 40)].into_iter());
+                for (offset, size) in [(0, 4_000), (3_000, 3_000), (9_990, 20), (80_000, 60_000)] {
+                    let wanted = whole.get(offset..offset + size);
+                    assert_eq!(
+                        source.slice(offset as u64, size as u64),
+                        wanted,
+                        "{size} at {offset}"
+                    );
+                }
+            }
+            assert!(source.failure().is_none());
+        }
     }
 
     #[test]
