@@ -25,11 +25,7 @@ pub(super) struct NameAt {
 /// MINIDUMP_STRING: UTF-16LE. `None` when nothing of it can be read.
 pub(super) fn utf16(reader: &mut StreamReader<'_, '_>, name: NameAt) -> Option<String> {
     let bytes = text_bytes(reader, name)?;
-    let (text, damaged) = decode_utf16(bytes);
-    if damaged {
-        issue(reader, name, || "has a lone surrogate; U+FFFD stands for it".into());
-    }
-    Some(text)
+    Some(decoded(reader, name, bytes))
 }
 
 /// As [`utf16`], for a path.
@@ -41,11 +37,15 @@ pub(super) fn path(reader: &mut StreamReader<'_, '_>, name: NameAt) -> Option<Fi
         reader.letters.extend(units.iter().map(|[low, _]| *low));
         return std::str::from_utf8(&reader.letters).ok().map(FilePath::from);
     }
+    Some(decoded(reader, name, bytes).into())
+}
+
+fn decoded(reader: &mut StreamReader<'_, '_>, name: NameAt, bytes: &[u8]) -> String {
     let (text, damaged) = decode_utf16(bytes);
     if damaged {
         issue(reader, name, || "has a lone surrogate; U+FFFD stands for it".into());
     }
-    Some(text.into())
+    text
 }
 
 /// Crashpad's MinidumpUTF8String.
