@@ -293,6 +293,9 @@ fn options_stand_before_or_behind_a_command() {
     same("-o stacks app.dmp", "app.dmp -o stacks");
     assert!(scratch.path("stacks").is_file());
     refused(&scratch.run("app.dmp stacks app.dmp".split(' ')), "a command comes before its dump");
+    let late = scratch.run(["app.dmp", "stacks"]);
+    assert!(late.stderr.contains("a command comes before its dump"), "{}", late.stderr);
+    assert!(!scratch.run(["stacks"]).stderr.contains("a command comes before"));
 }
 
 #[test]

@@ -26,10 +26,11 @@ mod summary;
 mod unexplained;
 mod values;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use deferred::Deferred;
 
@@ -185,9 +186,7 @@ pub(crate) fn main() -> ExitCode {
 fn run(cli: &Cli) -> Done {
     let options = &cli.options;
     match (&cli.dump, &cli.command) {
-        (Some(_), Some(_)) => {
-            Err(Failure::Message("a command comes before its dump: dumpmap COMMAND DUMP".into()))
-        }
+        (Some(_), Some(_)) => Err(Failure::Message(COMMAND_FIRST.into())),
         (Some(dump), None) => summary::run(&summary::Summary { dump: dump.clone() }, options),
         (None, Some(command)) => match command {
             Command::Summary(args) => summary::run(args, options),
@@ -213,10 +212,21 @@ fn run(cli: &Cli) -> Done {
     }
 }
 
+const COMMAND_FIRST: &str = "a command comes before its dump: dumpmap COMMAND DUMP";
+
 /// Help and version are no errors; everything else is one, with exit code 2.
 fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
+    if error.kind() == ErrorKind::MissingRequiredArgument && begins_with_a_dump() {
+        let _ = output::complain(COMMAND_FIRST);
+    }
     if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}
+
+/// Whether the first word is a file, where a command should be.
+fn begins_with_a_dump() -> bool {
+    let first = std::env::args_os().nth(1).unwrap_or_default();
+    Path::new(&first).is_file() && Cli::command().find_subcommand(&first).is_none()
 }
 
 /// The format asked for, when this command has it.
