@@ -63,8 +63,7 @@ fn members_of(
         let this = at;
         at = at.saturating_add(1);
         if wanted(walk, entry) {
-            let size = Size::Stated(entry.size());
-            let member = Entry { name: entry.name(), size, last: &|| None };
+            let member = Entry::of(entry.name(), Size::Stated(entry.size()));
             flow = walk.member(place, member, content);
         } else if !entry.is_directory() && !entry.has_stream() {
             walk.skip();

@@ -52,6 +52,13 @@ pub(super) struct Entry<'a> {
     pub(super) last: &'a dyn Fn() -> Option<[u8; 4]>,
 }
 
+impl<'a> Entry<'a> {
+    /// Of a member whose last bytes cannot be had.
+    pub(super) fn of(name: &'a str, size: Size) -> Entry<'a> {
+        Entry { name, size, last: &|| None }
+    }
+}
+
 /// Where a member is.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
@@ -93,12 +100,11 @@ impl<'a> Walk<'a> {
         };
         let _ = match format {
             ".gz" => {
-                let size = gzip_size(input.last(0, packed));
-                let content = Entry { name: "", size, last: &|| None };
+                let content = Entry::of("", gzip_size(input.last(0, packed)));
                 self.member(place.content(), content, &mut compressed::gzip(input))
             }
             ".zst" => {
-                let content = Entry { name: "", size: zstd_size(&head), last: &|| None };
+                let content = Entry::of("", zstd_size(&head));
                 self.member(place.content(), content, &mut compressed::zstd(input))
             }
             ".tar" => tar::members_seeking(input, place.inside(), &mut self),
@@ -215,11 +221,11 @@ impl<'a> Walk<'a> {
                 let ask = matches!(self.goal, Goal::Streams);
                 let size = gzip_size(ask.then(entry.last).flatten());
                 let mut reader = compressed::gzip(member.replay().map_err(cannot_read)?);
-                let content = Entry { name, size, last: &|| None };
+                let content = Entry::of(name, size);
                 Ok(self.member(place.content(), content, &mut reader))
             }
             ".zst" => {
-                let content = Entry { name, size: zstd_size(member.head()), last: &|| None };
+                let content = Entry::of(name, zstd_size(member.head()));
                 let mut reader = compressed::zstd(member.replay().map_err(cannot_read)?);
                 Ok(self.member(place.content(), content, &mut reader))
             }

@@ -83,7 +83,7 @@ fn member<R: Read + Seek>(
         match zip.by_index_raw(index) {
             Ok(packed) => {
                 let content = Zstd::new(BufReader::new(packed));
-                let entry = Entry { name: &name, size, last: &|| None };
+                let entry = Entry::of(&name, size);
                 walk.member(place, entry, &mut Checked::new(content, crc))
             }
             Err(error) => walk.fail(place, &name, unreadable(error)),

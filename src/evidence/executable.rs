@@ -41,8 +41,7 @@ impl Candidates {
         let Some(memory_type) = run.memory_type else { return };
         let range = run.range();
         let mut executable = Executable { range, memory_type, executable: 0, writable: 0 };
-        let regions = run.first..run.first.saturating_add(run.regions);
-        for region in regions.filter_map(|index| map.get(index)) {
+        for region in map.regions_of(run) {
             let protect = region.protect;
             if region.state == State::Commit && protect.is_executable() && !protect.is_guard() {
                 let size = region.range.size();

@@ -284,8 +284,7 @@ fn stack_shape(map: &RegionMap<'_>, allocation: &Allocation) -> Option<StackShap
 
 fn counted(map: &RegionMap<'_>, run: &AllocationRun) -> Allocation {
     let (mut committed, mut guard) = (0_u64, 0_u64);
-    let regions = run.first..run.first.saturating_add(run.regions);
-    for region in regions.filter_map(|index| map.get(index)) {
+    for region in map.regions_of(run) {
         if region.state == State::Commit {
             let sum = if region.protect.is_guard() { &mut guard } else { &mut committed };
             *sum = sum.saturating_add(region.range.size());

@@ -50,29 +50,20 @@ pub(super) fn engine<'a>(facts: Facts<'a>) -> Option<&'a str> {
 fn is_engine(name: &str) -> bool {
     let end = name.bytes().position(|byte| matches!(byte, b'-' | b'.'));
     let (stem, rest) = name.split_at(end.unwrap_or(name.len()));
+    let ends = |suffix: &str| rest.eq_ignore_ascii_case(suffix);
+    let library = rest.starts_with('-') || rest.starts_with(".so") || ends(".dll") || ends(".exe");
     let stem = match stem.get(..3) {
         Some(lib) if lib.eq_ignore_ascii_case("lib") => &stem[3..],
         _ => stem,
     };
-    let ends = |suffix: &str| rest.eq_ignore_ascii_case(suffix);
-    let is_library =
-        || rest.starts_with('-') || rest.starts_with(".so") || ends(".dll") || ends(".exe");
-    // Most names are told apart by their first letter.
-    let first = stem.bytes().next().map_or(0, |byte| 1 << (byte & 31));
-    first & FIRST_LETTERS != 0
-        && ENGINES.iter().any(|known| known.eq_ignore_ascii_case(stem))
-        && (rest.is_empty() || is_library())
+    (rest.is_empty() || library) && is_listed(stem)
 }
 
-/// Bit n: an engine's name begins with letter n of the alphabet, from 1 on.
-const FIRST_LETTERS: u32 = {
-    let (mut letters, mut at) = (0, 0);
-    while at < ENGINES.len() {
-        letters |= 1 << (ENGINES[at].as_bytes()[0] & 31);
-        at += 1;
-    }
-    letters
-};
+/// Whether [`ENGINES`], which is sorted, has a name, whatever its case.
+fn is_listed(stem: &str) -> bool {
+    let lower = stem.bytes().map(|byte| byte.to_ascii_lowercase());
+    ENGINES.binary_search_by(|known| known.bytes().cmp(lower.clone())).is_ok()
+}
 
 /// Code that its maker told the system of: the function tables of stream 13.
 pub(super) struct RegisteredCode {
@@ -105,6 +96,11 @@ impl RegisteredCode {
 #[cfg(test)]
 mod tests {
     use super::is_engine;
+
+    #[test]
+    fn the_list_is_sorted() {
+        assert!(super::ENGINES.is_sorted());
+    }
 
     #[test]
     fn names_of_run_times() {

@@ -23,7 +23,7 @@ type Stamp = (u32, u32, u16);
 
 fn check(facts: Facts<'_>) -> Vec<Finding> {
     let modules = &facts.dump.modules.modules;
-    let mut stamped: Vec<(Stamp, &Image)> = Vec::with_capacity(facts.evidence.images.len());
+    let mut stamped: Vec<(Stamp, &Image)> = Vec::new();
     for image in facts.evidence.images.iter().filter(|image| image.mapped) {
         let module = image.module.and_then(|at| modules.get(at as usize));
         let (timestamp, size) = match (image.header, module) {
@@ -37,7 +37,7 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
             stamped.push(((timestamp, size, machine), image));
         }
     }
-    stamped.sort_unstable_by_key(|(stamp, image)| (*stamp, image.range.start()));
+    stamped.sort_by_key(|(stamp, image)| (*stamp, image.range.start()));
     let same_stamp = stamped.chunk_by(|(left, _), (right, _)| left == right);
     let mut doubles: Vec<Vec<&Image>> =
         same_stamp.filter(|images| images.len() > 1).flat_map(same_name).collect();

@@ -21,9 +21,9 @@ fn check(facts: Facts<'_>) -> Vec<Finding> {
     if !is_windows(facts) {
         return Vec::new();
     }
-    let modules = &facts.dump.modules.modules;
-    let mut placed: Vec<(AddressRange, &Module<'_>)> = Vec::with_capacity(modules.len());
-    placed.extend(modules.iter().filter_map(|module| Some((module.range?, module))));
+    let modules = facts.dump.modules.modules.iter();
+    let mut placed: Vec<(AddressRange, &Module<'_>)> =
+        modules.filter_map(|module| Some((module.range?, module))).collect();
     placed.sort_by(|(left, one), (right, other)| {
         let place = |range: &AddressRange| (range.start(), range.last());
         place(left).cmp(&place(right)).then_with(|| one.name().cmp(other.name()))

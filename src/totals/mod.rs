@@ -311,7 +311,7 @@ impl<'m> Fold<'m> {
         let explainable = is_private_commit(region) && !bare;
         let written = piece.kind == RegionKind::Image && region.protect.is_writable();
         let private = explainable || (written && region.memory_type != Some(MemoryType::Private));
-        if self.strip.draws() && self.strip.shows(region.state, bare) {
+        if self.strip.shows(region.state, bare) {
             self.strip.add(kind, size);
         }
         // Pieces are disjoint, so no sum can pass 2^64.

@@ -83,10 +83,8 @@ impl Fold<'_> {
             let captured = self.captured_bytes(AddressRange::ordered(record.base, last));
             self.kinds[kind].captured += captured;
         }
-        if self.strip.draws() {
-            let shown = class & COMMITTED != 0 || self.strip.is_linear();
-            self.strip.add(kind, if shown { size } else { 0 });
-        }
+        let shown = class & COMMITTED != 0 || self.strip.is_linear();
+        self.strip.add(kind, if shown { size } else { 0 });
         let (bytes, blocks) = &mut self.plain.classes[class];
         *bytes = bytes.wrapping_add(size);
         *blocks += 1;
@@ -128,7 +126,7 @@ impl Fold<'_> {
     #[inline(always)]
     fn add_free_record(&mut self, start: u64, size: u64) {
         let unusable = (granule_after(start) - start).min(size);
-        if self.strip.draws() && self.strip.is_linear() {
+        if self.strip.is_linear() {
             self.strip.add(RegionKind::Unusable.index(), unusable);
             self.strip.add(RegionKind::Free.index(), size - unusable);
         }

@@ -35,21 +35,12 @@ pub struct Strip {
 }
 
 impl Strip {
-    /// A strip of at most `most` cells. A single one is no picture: nothing
-    /// needs to be added to it.
+    /// A strip of at most `most` cells. A single one is no picture, and takes
+    /// nothing.
     pub(super) fn new(linear: bool, most: usize) -> Strip {
         let scale = if linear { Scale::Linear } else { Scale::Committed };
-        let (cells, cell_size) = match most {
-            0 | 1 => (Vec::new(), u64::MAX),
-            more => (Vec::with_capacity(more), PAGE),
-        };
-        Strip { scale, most, cells, cell_size, open: [0; KINDS], filled: 0 }
-    }
-
-    /// Whether there is a picture at all.
-    #[inline]
-    pub(super) fn draws(&self) -> bool {
-        self.most > 1
+        let cells = Vec::with_capacity(most);
+        Strip { scale, most, cells, cell_size: PAGE, open: [0; KINDS], filled: 0 }
     }
 
     /// Whether free and reserved memory is shown too.
@@ -68,6 +59,9 @@ impl Strip {
     /// Adds the next bytes in address order.
     #[inline(always)]
     pub(super) fn add(&mut self, kind: usize, bytes: u64) {
+        if self.most <= 1 {
+            return;
+        }
         if bytes > self.cell_size - self.filled {
             return self.add_across(kind, bytes);
         }
@@ -78,9 +72,6 @@ impl Strip {
     /// Adds bytes that do not fit the open cell.
     fn add_across(&mut self, kind: usize, bytes: u64) {
         let mut left = bytes;
-        if self.most <= 1 {
-            left = left.min(u64::MAX - self.filled);
-        }
         while left > self.room() {
             self.join_neighbours();
         }
@@ -98,7 +89,7 @@ impl Strip {
 
     /// Bytes until the cells run out, the open one being the last.
     fn room(&self) -> u64 {
-        let unused = (self.most.max(1) - 1 - self.cells.len()) as u64;
+        let unused = (self.most - 1 - self.cells.len()) as u64;
         unused.saturating_mul(self.cell_size).saturating_add(self.cell_size - self.filled)
     }
 

@@ -58,9 +58,8 @@ const MARKS: usize = 4096;
 
 impl<'a> Names<'a> {
     fn of(modules: &'a [Module<'_>]) -> Names<'a> {
-        let files = modules.iter().filter_map(|module| module.debug_file.as_deref());
-        let mut symbols: Vec<&str> = Vec::with_capacity(modules.len());
-        symbols.extend(files.map(file_name));
+        let symbols = modules.iter().filter_map(|module| module.debug_file.as_deref());
+        let symbols: Vec<&str> = symbols.map(file_name).collect();
         let modules: Vec<&str> = modules.iter().map(Module::name).collect();
         let mut marks = [false; MARKS];
         for name in modules.iter().chain(&symbols) {

@@ -14,7 +14,7 @@ mod v8;
 
 use super::claim;
 use crate::addr::AddressRange;
-use crate::dump::{Dump, LinuxMap, file_name};
+use crate::dump::{Dump, LinuxMap};
 use crate::evidence::Evidence;
 use crate::evidence::images::Image;
 use crate::map::{Origin, RegionMap};
@@ -97,7 +97,7 @@ pub(super) fn gather(dump: &Dump<'_>, map: &RegionMap<'_>, evidence: &mut Eviden
 
 /// `libnode.so.108` is a `libnode.so`.
 fn is_one_of(image: &Image, known: &[&str]) -> bool {
-    let name = file_name(&image.path);
+    let name = image.name();
     known.iter().any(|known| {
         let rest = name.strip_prefix(known);
         rest.is_some_and(|rest| {
